@@ -12,13 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/base.h"
 
 struct buf {
     char *data; /* NULL until the first append */
     size_t len;
-    size_t cap;
+    size_t cap; /* bytes at data, the closing NUL included: at most max + 1 */
     size_t max;  /* ceiling of len, in bytes */
     bool failed; /* sticky */
 };
@@ -26,9 +27,27 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b); /* frees; the buf may be used again */
 void buf_clear(struct buf *b); /* len 0 and not failed; keeps the memory */
-void buf_append(struct buf *b, const void *bytes, size_t len);
-void buf_append_str(struct buf *b, const char *text);
-void buf_append_char(struct buf *b, char c);
+void buf_append_slow(struct buf *b, const void *bytes, size_t len); /* grows; only for the functions below */
+/* bytes may not point into b itself; they may be NULL when len is 0. */
+static inline void buf_append(struct buf *b, const void *bytes, size_t len)
+{
+    if (__builtin_expect(b->failed || len >= b->cap - b->len, 0)) {
+        buf_append_slow(b, bytes, len);
+        return;
+    }
+    if (len > 0)
+        memcpy(b->data + b->len, bytes, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+static inline void buf_append_str(struct buf *b, const char *text)
+{
+    buf_append(b, text, strlen(text));
+}
+static inline void buf_append_char(struct buf *b, char c)
+{
+    buf_append(b, &c, 1);
+}
 void buf_appendf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_append_u8(struct buf *b, uint8_t v);
 void buf_append_le16(struct buf *b, uint16_t v);

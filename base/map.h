@@ -14,7 +14,7 @@ struct map;
 /* NULL when out of memory. Caller frees with map_free(). */
 MUST_CHECK struct map *map_new(void);
 void map_free(struct map *m); /* not the values; NULL is fine */
-/* JOBQ_OK or JOBQ_ENOMEM (unchanged). Replaces the value of a key that is there. */
+/* value is not NULL. JOBQ_OK or JOBQ_ENOMEM (unchanged). Replaces the value of a key that is there. */
 MUST_CHECK int map_put(struct map *m, const void *key, size_t len, void *value);
 void *map_get(const struct map *m, const void *key, size_t len); /* NULL when absent */
 void *map_remove(struct map *m, const void *key, size_t len);    /* the value, or NULL */
