@@ -20,7 +20,10 @@ struct redisReply;
 struct pg_conn;
 
 /* ---- conditions ---- */
-/* Polls (2 ms, growing to 50 ms) until condition(ctx) or the deadline; false: it never came true. */
+/*
+ * Polls (2 ms, growing to 50 ms) until condition(ctx) or the deadline; false: it never came true. The deadline is a
+ * time of now_ms(); less than a day is taken as from now.
+ */
 bool wait_until(int64_t deadline_ms, bool (*condition)(void *ctx), void *ctx);
 /* Fails the test with the text, after printing the logs of live processes. */
 _Noreturn void fail_test(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -96,9 +99,11 @@ void postgres_stop_fast(struct postgres *p);
 void postgres_restart(struct postgres *p);
 void postgres_stop(struct postgres *p);     /* frees */
 /* Runs SQL (several statements allowed); fails the test on an error. */
-void pg_do(struct postgres *p, const char *format, ...);
-long long pg_int(struct postgres *p, const char *format, ...);  /* first column of the first row; -1 when none */
-char *pg_str(struct postgres *p, const char *format, ...);      /* caller frees with free(); NULL when none or NULL */
+void pg_do(struct postgres *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* First column of the first row of the last statement; -1 when none. */
+long long pg_int(struct postgres *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Likewise; caller frees with free(); NULL when none or NULL. */
+char *pg_str(struct postgres *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* psql -f: loads a file. */
 void pg_load(struct postgres *p, const char *path);
 
