@@ -75,7 +75,15 @@ MUST_CHECK int conn_call(struct conn *c, int64_t deadline_ms, struct redisReply 
 typedef void (*conn_reply_fn)(void *ctx, size_t i, struct redisReply *reply);
 MUST_CHECK int conn_call_many(struct conn *c, int64_t deadline_ms, size_t n, conn_reply_fn fn, void *ctx,
                               size_t *done, jobq_err *err);
-/* Whether any byte of what was appended since the last reply may have left this process. */
+/*
+ * Waits until conn_step() can go on, and calls it once; for callers with a pump of their own. At the deadline:
+ * JOBQ_ETIMEDOUT, and the connection is closed.
+ */
+MUST_CHECK int conn_wait(struct conn *c, int64_t deadline_ms, jobq_err *err);
+/* Whether any byte may have left this process since conn_mark() (every conn_call…() begins with it) or conn_start(). */
+void conn_mark(struct conn *c);
 bool conn_may_have_sent(const struct conn *c);
+/* How many of the appended bytes, the last ones, have certainly not left. Keeps its value after a failure. */
+size_t conn_unsent(const struct conn *c);
 
 #endif

@@ -25,6 +25,17 @@ enum script_name {
     SCRIPT_COUNT
 };
 
+#define SCRIPT_SHA_LEN 40
+
+/* What cmake/EmbedLua.cmake generates; use the functions below. */
+struct script_text {
+    const char *word;
+    const char *sha;
+    const char *body;
+    size_t len;
+};
+extern const struct script_text script_table[SCRIPT_COUNT];
+
 const char *script_word(enum script_name s); /* "ack" */
 const char *script_sha(enum script_name s);  /* 40 hex digits */
 /* Appends SCRIPT LOAD <body>. */
