@@ -22,6 +22,10 @@
 struct buf;
 struct redisReply;
 
+/* Most entries one call of claim_ack(), claim_fail(), claim_unpark() may name; a claim_fail() beyond 64 KiB of payload
+ * in all should hold one job only: scripts must stay near a millisecond. */
+#define CLAIM_BATCH_MAX 1024
+
 /* ---- membership ---- */
 
 /* types: space-separated. Reply: redis_ms. JOBQ_ESTATE: the name exists already (take a new one). */
