@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * recount: puts a forum's stored counters right.
+ *
+ *   stats.recount      {"kind": "threads" | "categories" | "users", "ids": […]}
+ *   stats.recount_all  {"kind": …, "after_id": n}   a chunk of ids above n (absent: from the start);
+ *                                               enqueues the next chunk as its child
+ *
+ * Both run inside the runtime's transaction: the counters, the record that the job is done and
+ * the next chunk are committed together. Rows are locked in the order of their ids by one
+ * statement, counted and written by another (sql.h). A run that finds every counter right writes
+ * nothing. Threads are counted before categories and users, which read thread rows: that order is
+ * up to whoever enqueues.
+ *
+ * The state is what is known of the database's tables; it lives as long as the executor.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jobq/handler.h>
+
+#include "worker/handlers/common/forum.h"
+#include "worker/handlers/common/payload.h"
+#include "worker/handlers/common/pg.h"
+#include "worker/handlers/common/text.h"
+#include "worker/handlers/recount/sql.h"
+
+#define IDS_MAX 1000 /* of one stats.recount: rows stay locked until the job is committed */
+#define ATTEMPTS 4   /* at the statements within one run, while they conflict with others */
+#define ID_TEXT_MAX 20
+
+struct kind {
+    const char *pick_ids;   /* $1 ids */
+    const char *pick_chunk; /* $1 after which id, $2 how many */
+    const char *lock;       /* $1 ids; for kinds that are looked at before they are locked */
+    int chunk;
+};
+
+/* Threads and users are locked as they are picked. Category rows are written by every reply of
+   the forum, so only those that turn out to be wrong are locked. */
+static const struct kind kinds[RECOUNT_KINDS] = {
+    [RECOUNT_THREADS] = {
+        .pick_ids = "SELECT id FROM misago_threads_thread WHERE id = ANY ($1::bigint[])"
+                    " ORDER BY id FOR NO KEY UPDATE",
+        .pick_chunk = "SELECT id FROM misago_threads_thread WHERE id > $1::bigint"
+                      " ORDER BY id LIMIT $2::int FOR NO KEY UPDATE",
+        .chunk = 500,
+    },
+    [RECOUNT_CATEGORIES] = {
+        .pick_ids = "SELECT id FROM misago_categories_category WHERE id = ANY ($1::bigint[])"
+                    " ORDER BY id",
+        .pick_chunk = "SELECT id FROM misago_categories_category WHERE id > $1::bigint"
+                      " ORDER BY id LIMIT $2::int",
+        .lock = "SELECT id FROM misago_categories_category WHERE id = ANY ($1::bigint[])"
+                " ORDER BY id FOR NO KEY UPDATE",
+        .chunk = 200,
+    },
+    [RECOUNT_USERS] = {
+        .pick_ids = "SELECT id FROM misago_users_user WHERE id = ANY ($1::bigint[])"
+                    " ORDER BY id FOR NO KEY UPDATE",
+        .pick_chunk = "SELECT id FROM misago_users_user WHERE id > $1::bigint"
+                      " ORDER BY id LIMIT $2::int FOR NO KEY UPDATE",
+        .chunk = 200,
+    },
+};
+
+static const char *const kind_words[] = {
+    [RECOUNT_THREADS] = "threads",
+    [RECOUNT_CATEGORIES] = "categories",
+    [RECOUNT_USERS] = "users",
+    [RECOUNT_KINDS] = NULL,
+};
+
+struct state {
+    enum forum_version version; /* FORUM_UNKNOWN: not probed yet */
+};
+
+struct request {
+    enum recount_kind kind;
+    bool is_chunk;
+    int64_t after_id; /* a chunk's */
+    char *ids;        /* otherwise: as PostgreSQL's array text; owned */
+    size_t ids_count;
+};
+
+struct tally {
+    int64_t checked;
+    int64_t changed;
+    int64_t without_posts;
+    int64_t first_without_posts;
+    int64_t last_id; /* of the rows checked */
+};
+
+/* One run: what its parts share. */
+struct run {
+    const jobq_job_view *job;
+    const jobq_host *host;
+    struct state *state;
+    PGconn *conn;
+    struct pg_failure why;
+    char text[512]; /* of the verdict */
+};
+
+/* ---- ids ---- */
+
+/* "{1,2,3}"; NULL when out of memory. Caller frees with free(). */
+static char *format_ids(const int64_t *ids, size_t count)
+{
+    size_t size = count * (ID_TEXT_MAX + 1) + 3;
+    char *out = malloc(size);
+    size_t at = 0;
+
+    if (!out) {
+        return NULL;
+    }
+    out[at++] = '{';
+    for (size_t i = 0; i < count; i++) {
+        text_format(out + at, size - at, "%s%" PRId64, i ? "," : "", ids[i]);
+        at += strlen(out + at);
+    }
+    text_format(out + at, size - at, "}");
+    return out;
+}
+
+/* The first column of the rows, likewise. */
+static char *format_rows(const PGresult *rows)
+{
+    int count = PQntuples(rows);
+    size_t size = (size_t)count * (ID_TEXT_MAX + 1) + 3;
+    char *out = malloc(size);
+    size_t at = 0;
+
+    if (!out) {
+        return NULL;
+    }
+    out[at++] = '{';
+    for (int i = 0; i < count; i++) {
+        text_format(out + at, size - at, "%s%s", i ? "," : "", PQgetvalue(rows, i, 0));
+        at += strlen(out + at);
+    }
+    text_format(out + at, size - at, "}");
+    return out;
+}
+
+static int64_t read_int(const PGresult *rows, int row, int column)
+{
+    return strtoll(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+/* ---- the statements ---- */
+
+enum step {
+    STEP_OK,
+    STEP_FAILED, /* a statement did; why says how */
+    STEP_REFUSED, /* the tables are not the forum's; text says so */
+};
+
+static enum step set_out_of_memory(struct run *run)
+{
+    run->why = (struct pg_failure){ .state = "53200", .text = "out of memory" };
+    return STEP_FAILED;
+}
+
+static enum step probe(struct run *run)
+{
+    if (run->state->version != FORUM_UNKNOWN) {
+        return STEP_OK;
+    }
+    if (forum_probe(run->conn, &run->state->version, run->text, sizeof(run->text), &run->why) < 0) {
+        return STEP_FAILED;
+    }
+    return run->state->version == FORUM_UNKNOWN ? STEP_REFUSED : STEP_OK;
+}
+
+/* The rows to count, by ids. Threads and users are locked by it. Caller frees *ids with free().
+   */
+static enum step pick(struct run *run, const struct request *req, struct tally *tally, char **ids)
+{
+    const struct kind *kind = &kinds[req->kind];
+    char after[ID_TEXT_MAX + 2];
+    char limit[ID_TEXT_MAX + 2];
+    const char *params[2] = { req->ids, NULL };
+    PGresult *rows;
+
+    if (req->is_chunk) {
+        text_format(after, sizeof(after), "%" PRId64, req->after_id);
+        text_format(limit, sizeof(limit), "%d", kind->chunk);
+        params[0] = after;
+        params[1] = limit;
+        rows = pg_query(run->conn, kind->pick_chunk, 2, params, &run->why);
+    } else {
+        rows = pg_query(run->conn, kind->pick_ids, 1, params, &run->why);
+    }
+    if (!rows) {
+        return STEP_FAILED;
+    }
+    tally->checked = PQntuples(rows);
+    tally->last_id = tally->checked > 0 ? read_int(rows, PQntuples(rows) - 1, 0) : req->after_id;
+    *ids = format_rows(rows);
+    PQclear(rows);
+    return *ids ? STEP_OK : set_out_of_memory(run);
+}
+
+/* Leaves only the wrong ones of *ids, and locks those. */
+static enum step narrow(struct run *run, const char *differing, const char *lock, char **ids)
+{
+    const char *params[1] = { *ids };
+    PGresult *rows = pg_query(run->conn, differing, 1, params, &run->why);
+
+    if (!rows) {
+        return STEP_FAILED;
+    }
+    free(*ids);
+    *ids = format_rows(rows);
+    PQclear(rows);
+    if (!*ids) {
+        return set_out_of_memory(run);
+    }
+    params[0] = *ids;
+    rows = pg_query(run->conn, lock, 1, params, &run->why);
+    PQclear(rows);
+    return rows ? STEP_OK : STEP_FAILED;
+}
+
+static enum step update(struct run *run, const char *sql, const char *ids, struct tally *tally)
+{
+    const char *params[1] = { ids };
+    PGresult *rows = pg_query(run->conn, sql, 1, params, &run->why);
+
+    if (!rows) {
+        return STEP_FAILED;
+    }
+    tally->changed = read_int(rows, 0, 0);
+    tally->without_posts = read_int(rows, 0, 1);
+    tally->first_without_posts = read_int(rows, 0, 2);
+    PQclear(rows);
+    return STEP_OK;
+}
+
+static enum step count(struct run *run, const struct request *req, struct tally *tally)
+{
+    const struct recount_sql *sql;
+    char *ids = NULL;
+    enum step step = probe(run);
+
+    if (step == STEP_OK && !pg_run(run->conn, "SET LOCAL lock_timeout = '2s'", &run->why)) {
+        step = STEP_FAILED;
+    }
+    if (step == STEP_OK) {
+        step = pick(run, req, tally, &ids);
+    }
+    if (step == STEP_OK) {
+        sql = &(run->state->version == FORUM_039 ? recount_sql_039 : recount_sql_040)[req->kind];
+        if (sql->differing) {
+            step = narrow(run, sql->differing, kinds[req->kind].lock, &ids);
+        }
+        if (step == STEP_OK) {
+            step = update(run, sql->update, ids, tally);
+        }
+    }
+    free(ids);
+    return step;
+}
+
+/* In a savepoint, so that a deadlock's victim gives its locks back and tries again in the same
+   transaction. */
+static enum step count_again_on_conflict(struct run *run, const struct request *req,
+                                         struct tally *tally)
+{
+    struct pg_failure ignored;
+    enum step step = STEP_FAILED;
+
+    for (int i = 0; i < ATTEMPTS; i++) {
+        memset(tally, 0, sizeof(*tally));
+        if (!pg_run(run->conn, "SAVEPOINT recount", &run->why)) {
+            return STEP_FAILED;
+        }
+        step = count(run, req, tally);
+        if (step == STEP_OK) {
+            bool released = pg_run(run->conn, "RELEASE SAVEPOINT recount", &run->why);
+            return released ? STEP_OK : STEP_FAILED;
+        }
+        if (!pg_run(run->conn, "ROLLBACK TO SAVEPOINT recount", &ignored) ||
+            !pg_run(run->conn, "RELEASE SAVEPOINT recount", &ignored) || step == STEP_REFUSED ||
+            !pg_is_conflict(&run->why)) {
+            return step;
+        }
+    }
+    return step;
+}
+
+/* ---- the run ---- */
+
+static int refuse(const struct run *run, enum step step)
+{
+    if (step == STEP_REFUSED) {
+        run->host->set_text(run->host->ctx, run->text);
+        return JOBQ_DEAD;
+    }
+    if (pg_is_schema_mismatch(&run->why)) {
+        run->state->version = FORUM_UNKNOWN; /* the forum was upgraded meanwhile: look again */
+    }
+    run->host->set_text(run->host->ctx, run->why.text);
+    return pg_failure_verdict(&run->why);
+}
+
+static void report(const struct run *run, const struct request *req, const struct tally *tally)
+{
+    char json[160];
+    char text[160];
+
+    text_format(json, sizeof(json), "{\"checked\":%" PRId64 ",\"changed\":%" PRId64 "}",
+                tally->checked, tally->changed);
+    run->host->set_result(run->host->ctx, json, strlen(json));
+    if (tally->without_posts > 0) {
+        text_format(text, sizeof(text),
+                    "%" PRId64 " threads have no posts and were left alone, the first is %" PRId64,
+                    tally->without_posts, tally->first_without_posts);
+        run->host->log(run->host->ctx, JOBQ_LOG_WARN, text);
+    }
+    if (!req->is_chunk && tally->checked < (int64_t)req->ids_count) {
+        text_format(text, sizeof(text), "%" PRId64 " of %zu %s do not exist",
+                    (int64_t)req->ids_count - tally->checked, req->ids_count,
+                    kind_words[req->kind]);
+        run->host->log(run->host->ctx, JOBQ_LOG_WARN, text);
+    }
+}
+
+/* A chunk that came back full may have more behind it. */
+static int enqueue_next(const struct run *run, const struct request *req, const struct tally *tally)
+{
+    char payload[96];
+    jobq_child child = { .size = sizeof(child), .type = run->job->type, .payload = payload };
+
+    if (!req->is_chunk || tally->checked < kinds[req->kind].chunk) {
+        return JOBQ_DONE;
+    }
+    text_format(payload, sizeof(payload), "{\"kind\":\"%s\",\"after_id\":%" PRId64 "}",
+                kind_words[req->kind], tally->last_id);
+    child.payload_len = strlen(payload);
+    child.max_attempts = run->job->max_attempts;
+    return run->host->enqueue(run->host->ctx, &child) == 0 ? JOBQ_DONE : JOBQ_RETRY;
+}
+
+static int recount(const jobq_job_view *job, const jobq_host *host, void *state,
+                   const struct request *req)
+{
+    struct run run = { .job = job, .host = host, .state = state };
+    struct tally tally;
+    enum step step;
+
+    run.conn = host->pg(host->ctx);
+    if (!run.conn) {
+        host->set_text(host->ctx, "no connection to PostgreSQL");
+        return JOBQ_SNOOZE;
+    }
+    step = count_again_on_conflict(&run, req, &tally);
+    if (step != STEP_OK) {
+        return refuse(&run, step);
+    }
+    report(&run, req, &tally);
+    return enqueue_next(&run, req, &tally);
+}
+
+static int run_recount(const jobq_job_view *job, const jobq_host *host, void *state)
+{
+    struct payload p;
+    struct request req = { .kind = RECOUNT_KINDS };
+    int64_t *ids = NULL;
+    int verdict = JOBQ_DEAD;
+    int kind;
+
+    payload_open(&p, job->payload, job->payload_len);
+    kind = payload_word(&p, "kind", kind_words);
+    ids = payload_ids(&p, "ids", IDS_MAX, &req.ids_count);
+    if (!payload_finish(&p)) {
+        host->set_text(host->ctx, p.fault);
+    } else if ((req.ids = format_ids(ids, req.ids_count)) == NULL) {
+        host->set_text(host->ctx, "out of memory");
+        verdict = JOBQ_RETRY;
+    } else {
+        req.kind = (enum recount_kind)kind;
+        verdict = recount(job, host, state, &req);
+    }
+    free(req.ids);
+    free(ids);
+    payload_done(&p);
+    return verdict;
+}
+
+static int run_recount_all(const jobq_job_view *job, const jobq_host *host, void *state)
+{
+    struct payload p;
+    struct request req = { .is_chunk = true };
+    int verdict = JOBQ_DEAD;
+    int kind;
+
+    payload_open(&p, job->payload, job->payload_len);
+    kind = payload_word(&p, "kind", kind_words);
+    req.after_id = payload_int(&p, "after_id", 0, 0);
+    if (payload_finish(&p)) {
+        req.kind = (enum recount_kind)kind;
+        verdict = recount(job, host, state, &req);
+    } else {
+        host->set_text(host->ctx, p.fault);
+    }
+    payload_done(&p);
+    return verdict;
+}
+
+static int start(const jobq_host *host, void **state)
+{
+    *state = calloc(1, sizeof(struct state));
+    if (!*state) {
+        host->log(host->ctx, JOBQ_LOG_ERROR, "recount: out of memory");
+        return -1;
+    }
+    return 0;
+}
+
+static const jobq_handler handlers[] = {
+    { "stats.recount", run_recount, JOBQ_HANDLER_TRANSACTIONAL },
+    { "stats.recount_all", run_recount_all, JOBQ_HANDLER_TRANSACTIONAL },
+    { NULL, NULL, 0 },
+};
+
+const jobq_module jobq_module_v1 = {
+    .size = sizeof(jobq_module),
+    .name = "recount",
+    .handlers = handlers,
+    .start = start,
+    .stop = free,
+};
