@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <libpq-fe.h>
+
 #include "worker/handlers/common/text.h"
 
 /* Tables and columns that both versions have under the same name. */

@@ -25,7 +25,7 @@ enum forum_version {
  * 0: asked; *out is FORUM_UNKNOWN when the tables are of neither version, and text (one line)
  * says what is missing. -1: a statement failed.
  */
-int forum_probe(PGconn *conn, enum forum_version *out, char *text, size_t text_size,
+int forum_probe(struct pg_conn *conn, enum forum_version *out, char *text, size_t text_size,
                 struct pg_failure *why);
 
 #endif

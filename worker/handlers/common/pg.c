@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libpq-fe.h>
+
 #include <jobq/handler.h>
 
 #include "worker/handlers/common/text.h"

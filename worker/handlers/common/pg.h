@@ -13,7 +13,8 @@
 
 #include <stdbool.h>
 
-#include <libpq-fe.h>
+struct pg_conn;   /* libpq's PGconn */
+struct pg_result; /* libpq's PGresult */
 
 /* Why a statement failed. state is empty when there was no answer from a server. */
 struct pg_failure {
@@ -25,11 +26,11 @@ struct pg_failure {
  * Runs one statement with n text parameters (NULL is SQL's NULL) and gives its rows. Caller frees
  * with PQclear(). NULL: it failed, and *why says how.
  */
-PGresult *pg_query(PGconn *conn, const char *sql, int n, const char *const *params,
-                   struct pg_failure *why);
+struct pg_result *pg_query(struct pg_conn *conn, const char *sql, int n,
+                           const char *const *params, struct pg_failure *why);
 
 /* As pg_query(), for statements whose rows nobody wants. */
-bool pg_run(PGconn *conn, const char *sql, struct pg_failure *why);
+bool pg_run(struct pg_conn *conn, const char *sql, struct pg_failure *why);
 
 /* A deadlock or a serialization failure: the same statements may succeed at once. */
 bool pg_is_conflict(const struct pg_failure *why);

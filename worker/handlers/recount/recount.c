@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libpq-fe.h>
+
 #include <jobq/handler.h>
 
 #include "worker/handlers/common/forum.h"
