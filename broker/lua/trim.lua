@@ -1,6 +1,7 @@
 -- trim: drops from the head of a lane what is done: everything before the lowest pending entry, or all that was
 -- delivered when nothing is pending. A long job at the head stops that, so beyond KEPT done entries the ids of this
--- call are deleted one by one, and a few more from the head. An entry that was never delivered is never touched.
+-- call are deleted one by one, and if that is not enough a few more from the head. An entry that was never delivered
+-- is never touched.
 
 local KEPT = 4096       -- done entries that may stay behind a long job
 local WALK = 100        -- entries looked at in one call
@@ -75,12 +76,13 @@ local function trim(lane, ids, first, final)
   if length <= KEPT then return end
   local group = lane_group(lane)
   -- Redis gives no lag where it cannot know it: then all that is not pending counts.
-  if length - group['pending'] - (group['lag'] or 0) <= KEPT then return end
+  local over = length - group['pending'] - (group['lag'] or 0) - KEPT
+  if over <= 0 then return end
   local last = group['last-delivered-id']
   local done = {}
   for i = first, final do
     if id_not_after(ids[i], last) then done[#done + 1] = ids[i] end
   end
-  if #done > 0 then redis.call('XDEL', lane, unpack(done)) end
-  lane_walk(lane, last)
+  if #done > 0 then over = over - redis.call('XDEL', lane, unpack(done)) end
+  if over > 0 then lane_walk(lane, last) end
 end
