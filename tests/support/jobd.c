@@ -131,6 +131,11 @@ static void write_configuration(struct jobd *j, const struct jobd_options *o, co
     fprintf(f, "lease = \"%s\";\n", o->lease != NULL ? o->lease : "5s");
     fprintf(f, "state_dir = \"%s\";\n", state_dir);
     fprintf(f, "instance = \"%s\";\n", o->instance != NULL ? o->instance : "a");
+    /* Not those that are installed, if any. */
+    if (o->extra == NULL || strstr(o->extra, "executor_path") == NULL)
+        fprintf(f, "executor_path = \"%s\";\n", bin_path("jobq-executor"));
+    if (o->extra == NULL || strstr(o->extra, "module_dir") == NULL)
+        fprintf(f, "module_dir = \"%s\";\n", lib_path("jobq"));
     if (o->extra != NULL)
         fprintf(f, "%s\n", o->extra);
     if (fclose(f) != 0)
