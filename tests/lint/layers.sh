@@ -44,7 +44,7 @@ room worker 'base/|broker/|worker/'
 room worker/handlers 'worker/handlers/common/|worker/handlers/[a-z_]+/'
 room admin 'base/|broker/|admin/'
 
-library hiredis 'hiredis' 'broker/(conn|reply|resp)\.[ch]'
+library hiredis 'hiredis' 'broker/.*'
 library libconfig 'libconfig' 'base/conf[a-z_]*\.[ch]'
 library jansson 'jansson' '(admin|worker/handlers)/.*'
 library libpq 'libpq-fe|postgresql/' '(worker/executor/(pg|runtime)[a-z_]*|admin/.*|worker/handlers/.*)\.[ch]'
