@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command: the table of commands, and what is read from it: the command line, --help, "did you mean".
+ *
+ * A new command is one row of the table in commands.c and one function in a cmd_*.c. Everything here is constant;
+ * struct args borrows argv.
+ */
+#ifndef ADMIN_JOBCTL_COMMAND_H
+#define ADMIN_JOBCTL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jobq/error.h>
+
+#include "base/base.h"
+
+struct session;
+struct args;
+
+struct command_flag {
+    const char *name;  /* without "--" */
+    const char *value; /* what follows it, for help; NULL: a switch */
+    const char *help;
+};
+
+struct command {
+    const char *words;    /* "job show" */
+    const char *operands; /* "ID", for help; "" */
+    size_t min_operands, max_operands;
+    const struct command_flag *flags; /* ended by name NULL; may be NULL */
+    const char *help;     /* one line */
+    const char *more;     /* what else is to be known, or NULL */
+    /* JOBQ_OK, or a code whose exit status jobctl gives unless session.status says another one. */
+    int (*run)(struct session *s, const struct args *a, jobq_err *err);
+};
+
+/* All commands, and the flags that each of them takes besides its own; ended by words (name) NULL. */
+extern const struct command command_table[];
+extern const struct command_flag command_globals[];
+
+#define ARGS_MAX 64
+/* A command line that was understood. */
+struct args {
+    const struct command *command; /* NULL: none was named */
+    bool help;
+    bool version;
+    const char *help_words;        /* with help and no command: the group asked about, or NULL */
+    struct {
+        const char *name;          /* of the table */
+        const char *value;         /* NULL: a switch */
+    } flags[ARGS_MAX];
+    size_t flag_count;
+    const char *operands[ARGS_MAX];
+    size_t operand_count;
+};
+
+/* JOBQ_EINVAL with what is wrong, and what was probably meant. */
+MUST_CHECK int args_parse(int argc, const char *const *argv, struct args *out, jobq_err *err);
+bool args_has(const struct args *a, const char *flag);
+/* The last value given; NULL: not given. */
+const char *args_value(const struct args *a, const char *flag);
+
+/* These read a flag's value into *out, which stays as it is when the flag was not given. JOBQ_EINVAL. */
+MUST_CHECK int args_int(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out,
+                        jobq_err *err);
+MUST_CHECK int args_duration(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out,
+                             jobq_err *err);
+/* Unix ms, or RFC 3339 as in 2026-01-02T03:04:05Z, 2026-01-02T03:04:05.5+01:00. */
+MUST_CHECK int args_time(const struct args *a, const char *flag, int64_t *out, jobq_err *err);
+
+/* Help for a command; for a group ("job") or all of them when command is NULL. */
+void command_help(const struct args *a, FILE *out);
+
+#endif

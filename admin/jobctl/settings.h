@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settings: where Redis and PostgreSQL are, read as jobd reads it: default < file < env file < environment < flag, the
+ * forum's own names where ours are not set. What only jobd needs is jobd's to check and is passed over here.
+ *
+ * Read once; nothing changes afterwards.
+ */
+#ifndef ADMIN_JOBCTL_SETTINGS_H
+#define ADMIN_JOBCTL_SETTINGS_H
+
+#include <stdbool.h>
+
+#include <jobq/error.h>
+
+#include "base/base.h"
+
+struct args;
+struct pg_target;
+struct redis_url;
+struct settings;
+
+#define SETTINGS_FILE "/etc/jobq/jobd.conf" /* read when there is no -c; may be absent */
+
+/* JOBQ_ECONFIG: something is malformed, or a file named cannot be read. Caller frees with settings_free(). */
+MUST_CHECK int settings_load(const struct args *a, const char *const *envp, struct settings **out, jobq_err *err);
+void settings_free(struct settings *s); /* wipes secrets; NULL is fine */
+
+/* All borrowed from s. */
+const struct redis_url *settings_redis(const struct settings *s);
+bool settings_has_postgres(const struct settings *s);
+const struct pg_target *settings_postgres(const struct settings *s);
+const char *settings_key_prefix(const struct settings *s);
+const char *settings_schema(const struct settings *s); /* of our tables in PostgreSQL */
+
+#endif
