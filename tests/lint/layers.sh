@@ -44,10 +44,16 @@ room worker 'base/|broker/|worker/'
 room worker/handlers 'worker/handlers/common/|worker/handlers/[a-z_]+/'
 room admin 'base/|broker/|admin/'
 
-library hiredis 'hiredis' 'broker/.*'
+# The worker reads its replies; its calls belong to the connection.
+library hiredis 'hiredis' '(broker/.*|worker/[a-z_]+\.c)'
+calls=$(find base broker client-lib worker admin -name '*.[ch]' 2>/dev/null |
+    xargs grep -nE '\bredis(Connect|Command|Append|GetReply|Reader|Format|Buffer|vCommand|SetTimeout)[A-Za-z]*\(' /dev/null |
+    grep -vE '^broker/conn[a-z_]*\.c:')
+[ -z "$calls" ] || complain "hiredis may be called only in broker/conn*.c:
+$calls"
 library libconfig 'libconfig' 'base/conf[a-z_]*\.[ch]'
 library jansson 'jansson' '(admin|worker/handlers)/.*'
-library libpq 'libpq-fe|postgresql/' '(worker/executor/(pg|runtime)[a-z_]*|admin/.*|worker/handlers/.*)\.[ch]'
+library libpq 'libpq-fe|postgresql/' '(worker/executor/pg_[a-z_]*|admin/.*|worker/handlers/.*)\.[ch]'
 library dlopen 'dlfcn' 'worker/.*'
 
 # A handler is written as a stranger would write it.
