@@ -116,6 +116,22 @@ const char *reply_class_name(enum reply_class c)
     return "other";
 }
 
+void reply_free(struct redisReply *r)
+{
+    if (r != NULL)
+        freeReplyObject(r);
+}
+
+bool reply_is_error(const struct redisReply *r)
+{
+    return r->type == REDIS_REPLY_ERROR;
+}
+
+bool reply_is_nil(const struct redisReply *r)
+{
+    return r->type == REDIS_REPLY_NIL;
+}
+
 static const struct redisReply *element_at(const struct redisReply *r, size_t i)
 {
     if (r == NULL || r->type != REDIS_REPLY_ARRAY || i >= (size_t)r->elements)

@@ -38,6 +38,10 @@ jobq_cause reply_cause(const char *text, size_t len);
 /* A short word for logs: "oom", "read_only"… */
 const char *reply_class_name(enum reply_class c);
 
+/* Frees a reply, for rooms that do not know hiredis; NULL is fine. */
+void reply_free(struct redisReply *r);
+bool reply_is_error(const struct redisReply *r);
+bool reply_is_nil(const struct redisReply *r);
 /* Element i of an array as bytes / integer (strings of digits too). false when it is absent or of another type. */
 bool reply_bytes(const struct redisReply *r, size_t i, const char **bytes, size_t *len);
 bool reply_int(const struct redisReply *r, size_t i, int64_t *out);
