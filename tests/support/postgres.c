@@ -299,7 +299,8 @@ void postgres_stop(struct postgres *p)
 /* ---- SQL ---- */
 
 /* The result of the last statement. */
-static PGresult *query(struct postgres *p, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static PGresult *query(struct postgres *p, const char *format,
+                                                              va_list args)
 {
     struct server *s = server_of(p);
     char *sql = must_vprintf(format, args);
