@@ -191,3 +191,20 @@ bool reply_is_word(const struct redisReply *r, size_t i, const char *word)
 
     return reply_bytes(r, i, &bytes, &len) && len == strlen(word) && memcmp(bytes, word, len) == 0;
 }
+
+bool reply_is_array(const struct redisReply *r)
+{
+    return r && r->type == REDIS_REPLY_ARRAY;
+}
+
+size_t reply_count(const struct redisReply *r)
+{
+    return reply_is_array(r) ? r->elements : 0;
+}
+
+const char *reply_text(const struct redisReply *r)
+{
+    bool has_text = r && (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ||
+                          r->type == REDIS_REPLY_ERROR);
+    return has_text && r->str ? r->str : "";
+}

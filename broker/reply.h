@@ -42,6 +42,11 @@ const char *reply_class_name(enum reply_class c);
 void reply_free(struct redisReply *r);
 bool reply_is_error(const struct redisReply *r);
 bool reply_is_nil(const struct redisReply *r);
+bool reply_is_array(const struct redisReply *r);
+/* Elements of an array; 0 for anything else. */
+size_t reply_count(const struct redisReply *r);
+/* The text of a string, a status or an error, NUL-terminated, borrowed; "" for anything else. */
+const char *reply_text(const struct redisReply *r);
 /* Element i of an array as bytes / integer (strings of digits too). false when it is absent or of another type. */
 bool reply_bytes(const struct redisReply *r, size_t i, const char **bytes, size_t *len);
 bool reply_int(const struct redisReply *r, size_t i, int64_t *out);

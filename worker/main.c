@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobd: reads its configuration and runs the supervisor. Exit status: 0 drained, 2 usage, 70 a bug, 78 configuration.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "worker/config.h"
+#include "worker/supervisor.h"
+
+int main(int argc, char **argv)
+{
+    struct worker_config *config = NULL;
+    jobq_err err = {0};
+    int status = 0;
+    int rc = worker_config_load(argc, (const char *const *)argv, (const char *const *)environ, &config, &err);
+    if (rc) {
+        fprintf(stderr, "jobd: %s\n", err.msg);
+        return worker_config_exit_status(rc);
+    }
+    if (!config)
+        return 0;
+    log_setup("jobd", STDERR_FILENO, config->log_level, config->log_format);
+    rc = supervisor_run(config, &status, &err);
+    if (rc) {
+        log_event(LOG_ERROR, "stop", LOG_STR("error", err.msg), LOG_END);
+        return worker_config_exit_status(rc);
+    }
+    return status;
+}

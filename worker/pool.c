@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/child.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "worker/config.h"
+#include "worker/executor_env.h"
+#include "worker/frame.h"
+#include "worker/job.h"
+#include "worker/pool_private.h"
+
+#define BUSY_TICK_MS 2     /* while an executor holds several jobs: their ends are seen in the page */
+#define LIMIT_TICK_MS 50   /* how exactly time limits are kept */
+#define MEMORY_TICK_MS 1000
+#define STEADY_MS 1000     /* an executor that lived so long is replaced at once */
+#define LONGEST_PAUSE_MS 10000
+#define START_DEATHS 5     /* so many deaths before ready, in START_WINDOW_MS, at start: configuration */
+#define START_WINDOW_MS 10000
+#define GOODBYE_MS 5000    /* to exit after FRAME_DRAIN */
+#define OOM_SCORE 300      /* the kernel takes an executor before its jobd */
+
+static void on_tick(void *ctx, int64_t now_ms);
+static void on_respawn(void *ctx, int64_t now_ms);
+static void start_missing(struct pool *p);
+
+int pool_new(struct loop *loop, const struct worker_config *config, const struct pool_hooks *hooks,
+             struct pool **out, jobq_err *err)
+{
+    int rc;
+    struct pool *p = mem_zalloc(1, sizeof(*p));
+    if (!p)
+        return error_set(err, JOBQ_ENOMEM, "out of memory");
+    p->loop = loop;
+    p->config = config;
+    p->hooks = *hooks;
+    list_init(&p->executors);
+    if ((rc = loop_timer_new(loop, on_tick, p, &p->tick, err)))
+        goto out;
+    rc = loop_timer_new(loop, on_respawn, p, &p->respawn, err);
+out:
+    if (rc)
+        pool_free(p);
+    else
+        *out = p;
+    return rc;
+}
+
+static void free_executor(struct executor *x)
+{
+    if (x->process.pid > 0)
+        child_signal_group(&x->process, SIGKILL);
+    if (x->process.pid > 0) {
+        int ended, status;
+        jobq_err err;
+        if (child_reap(&x->process, &ended, &status, &err) == JOBQ_OK && !ended)
+            close(x->process.pidfd); /* init reaps it: only at our own end */
+    }
+    loop_io_remove(x->pid_io);
+    loop_io_remove(x->io);
+    if (x->socket >= 0)
+        close(x->socket);
+    if (x->page)
+        munmap(x->page, sizeof(*x->page));
+    buf_done(&x->in);
+    buf_done(&x->out);
+    list_remove(&x->node);
+    mem_free(x);
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    LIST_FOR_EACH (node, &p->executors)
+        free_executor(LIST_ENTRY(node, struct executor, node));
+    loop_timer_free(p->tick);
+    loop_timer_free(p->respawn);
+    mem_free(p);
+}
+
+/* ---- counting ---- */
+
+size_t pool_alive(const struct pool *p)
+{
+    return p->alive;
+}
+
+size_t pool_ready(const struct pool *p)
+{
+    size_t n = 0;
+    LIST_FOR_EACH (node, &p->executors)
+        n += LIST_ENTRY(node, struct executor, node)->state == EXECUTOR_READY;
+    return n;
+}
+
+size_t pool_held(const struct pool *p)
+{
+    size_t n = 0;
+    LIST_FOR_EACH (node, &p->executors)
+        n += LIST_ENTRY(node, struct executor, node)->held;
+    return n;
+}
+
+bool pool_has(const struct pool *p, const struct executor *x)
+{
+    LIST_FOR_EACH (node, &p->executors)
+        if (LIST_ENTRY(node, struct executor, node) == x)
+            return true;
+    return false;
+}
+
+bool pool_is_retiring(const struct executor *x)
+{
+    return x->state == EXECUTOR_RETIRING;
+}
+
+void *executor_ctx(const struct executor *x)
+{
+    return x->ctx;
+}
+
+void executor_set_ctx(struct executor *x, void *ctx)
+{
+    x->ctx = ctx;
+}
+
+/* ---- what the page tells ---- */
+
+static void end_job(struct pool *p, struct executor *x, struct job *j)
+{
+    list_remove(&j->node);
+    x->held--;
+    x->jobs_run++;
+    j->run_us = atomic_load_explicit(&x->page->run_us[j->seq % FRAME_HELD_MAX], memory_order_relaxed);
+    p->hooks.on_ended(p->hooks.ctx, x, j);
+}
+
+/* Everything up to done has ended, its frames are read. False: the page makes no sense. */
+static bool take_done(struct pool *p, struct executor *x, uint32_t done)
+{
+    if (done == x->done)
+        return true;
+    if ((int32_t)(done - x->done) < 0 || (int32_t)(done - x->last_handed) > 0)
+        return false;
+    x->done = done;
+    for (;;) {
+        struct job *j = LIST_FIRST(&x->handed, struct job, node);
+        if (!j || (int32_t)(j->seq - done) > 0)
+            return true;
+        end_job(p, x, j);
+    }
+}
+
+static void check_page(struct pool *p, struct executor *x)
+{
+    if (x->state == EXECUTOR_DEAD)
+        return;
+    /* done first, then the frames: whatever was said before `done` moved has arrived by then. */
+    uint32_t done = frame_page_done(x->page);
+    uint32_t started = frame_page_started(x->page);
+    int64_t started_ms = atomic_load_explicit(&x->page->started_ms, memory_order_relaxed);
+    if (!executor_read_frames(p, x))
+        return;
+    if (!take_done(p, x, done)) {
+        pool_kill_executor(x, "its shared page is corrupt");
+        return;
+    }
+    struct job *head = LIST_FIRST(&x->handed, struct job, node);
+    x->running = head && head->seq == started;
+    x->started_ms = x->running ? started_ms : 0;
+    p->hooks.on_progress(p->hooks.ctx, x, x->running, x->started_ms);
+}
+
+void pool_poll(struct pool *p)
+{
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        if (x->held)
+            check_page(p, x);
+    }
+}
+
+/* ---- limits ---- */
+
+void pool_kill_executor(struct executor *x, const char *why)
+{
+    if (!x->why[0])
+        snprintf(x->why, sizeof(x->why), "%s", why);
+    child_signal_group(&x->process, SIGKILL);
+}
+
+static void enforce_limits(struct executor *x, int64_t now_ms)
+{
+    struct job *j = LIST_FIRST(&x->handed, struct job, node);
+    if (!x->running || !j)
+        return;
+    int64_t ran_ms = now_ms - x->started_ms;
+    if (ran_ms >= j->hard_ms) {
+        char why[96];
+        snprintf(why, sizeof(why), "hard limit of %u ms reached, killed", j->hard_ms);
+        pool_kill_executor(x, why);
+    } else if (ran_ms >= j->soft_ms && x->asked_seq != j->seq) {
+        x->asked_seq = j->seq;
+        child_signal(&x->process, SIGTERM);
+    }
+}
+
+/* Memory that is its own: resident less shared (proc(5), statm). */
+static int64_t own_memory(pid_t pid)
+{
+    char path[64], text[128];
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    long size, resident, shared;
+    if (sscanf(text, "%ld %ld %ld", &size, &resident, &shared) != 3)
+        return 0;
+    return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
+}
+
+void pool_retire(struct pool *p, struct executor *x)
+{
+    if (x->state != EXECUTOR_READY)
+        return;
+    x->state = EXECUTOR_RETIRING;
+    p->hooks.on_retiring(p->hooks.ctx, x);
+    loop_timer_arm(p->tick, loop_now(p->loop));
+}
+
+static void recycle_worn(struct pool *p, struct executor *x, bool look_at_memory)
+{
+    const struct worker_config *c = p->config;
+    if (x->state != EXECUTOR_READY)
+        return;
+    if (c->executor_max_jobs && x->jobs_run >= c->executor_max_jobs) {
+        log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->process.pid), LOG_INT("jobs", x->jobs_run),
+                  LOG_END);
+        pool_retire(p, x);
+    } else if (look_at_memory && c->executor_max_rss_bytes) {
+        int64_t bytes = own_memory(x->process.pid);
+        if (bytes > c->executor_max_rss_bytes) {
+            log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->process.pid),
+                      LOG_INT("memory_bytes", bytes), LOG_END);
+            pool_retire(p, x);
+        }
+    }
+}
+
+static void dismiss_idle(struct executor *x, int64_t now_ms)
+{
+    if (x->state != EXECUTOR_RETIRING || x->held)
+        return;
+    if (!x->goodbye_ms) {
+        x->goodbye_ms = now_ms + GOODBYE_MS;
+        frame_put(&x->out, FRAME_DRAIN, 0, NULL, 0);
+        executor_flush(x);
+    } else if (now_ms >= x->goodbye_ms) {
+        pool_kill_executor(x, "did not exit when told to");
+    }
+}
+
+static void on_tick(void *ctx, int64_t now_ms)
+{
+    struct pool *p = ctx;
+    bool look_at_memory = now_ms >= p->memory_due_ms;
+    if (look_at_memory)
+        p->memory_due_ms = now_ms + MEMORY_TICK_MS;
+    bool busy = false, several = false, leaving = false;
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        if (x->held)
+            check_page(p, x);
+        enforce_limits(x, now_ms);
+        recycle_worn(p, x, look_at_memory);
+        dismiss_idle(x, now_ms);
+        busy |= x->held > 0;
+        several |= x->held > 1;
+        leaving |= x->state == EXECUTOR_RETIRING || x->state == EXECUTOR_STARTING;
+    }
+    int64_t pause = several ? BUSY_TICK_MS : busy || leaving ? LIMIT_TICK_MS : MEMORY_TICK_MS;
+    loop_timer_arm(p->tick, now_ms + pause);
+    p->tick_ms = now_ms + pause;
+}
+
+static void tick_within(struct pool *p, int64_t pause_ms)
+{
+    int64_t due = loop_now(p->loop) + pause_ms;
+    if (due >= p->tick_ms && loop_timer_is_armed(p->tick))
+        return;
+    p->tick_ms = due;
+    loop_timer_arm(p->tick, due);
+}
+
+/* ---- handing over and taking back ---- */
+
+void pool_hand(struct pool *p, struct executor *x, struct job *j)
+{
+    ASSERT(x->state == EXECUTOR_READY && x->held < FRAME_HELD_MAX);
+    if (++x->last_handed == 0)
+        x->last_handed = 1;
+    j->seq = x->last_handed;
+    j->stage = JOB_HANDED;
+    list_push_back(&x->handed, &j->node);
+    x->held++;
+    struct frame_job f = {
+        .soft_ms = j->soft_ms,
+        .hard_ms = j->hard_ms,
+        .max_attempts = j->limits.max_attempts,
+        .enqueued_ms = j->enqueued_ms,
+        .queue = job_queue_name(j),
+        .h = {j->h, j->h_len},
+        .p = {j->p, j->p_len},
+    };
+    frame_put_job(&x->out, j->seq, &f);
+    x->unflushed = true;
+    p->unflushed = true;
+    tick_within(p, x->held > 1 ? BUSY_TICK_MS : LIMIT_TICK_MS);
+}
+
+void pool_flush(struct pool *p)
+{
+    if (!p->unflushed)
+        return;
+    p->unflushed = false;
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        if (x->unflushed)
+            executor_flush(x);
+    }
+}
+
+/* What has not started, last first, so that pushing each to the front of a queue keeps the order. */
+static void return_unstarted(struct pool *p, struct executor *x, uint32_t started)
+{
+    for (;;) {
+        if (list_is_empty(&x->handed))
+            return;
+        struct job *j = LIST_ENTRY(x->handed.prev, struct job, node);
+        if ((int32_t)(j->seq - started) <= 0)
+            return;
+        list_remove(&j->node);
+        x->held--;
+        p->hooks.on_returned(p->hooks.ctx, x, j);
+    }
+}
+
+void pool_recall(struct pool *p, struct executor *x)
+{
+    if (x->state == EXECUTOR_STARTING || x->state == EXECUTOR_DEAD)
+        return;
+    return_unstarted(p, x, frame_page_recall(x->page, x->last_handed));
+}
+
+void pool_children_sent(struct pool *p, struct executor *x, const uint8_t id[16])
+{
+    frame_put(&x->out, FRAME_SENT, 0, id, 16);
+    x->unflushed = true;
+    p->unflushed = true;
+}
+
+/* ---- death ---- */
+
+static void describe_death(struct executor *x, int status, char *out, size_t size)
+{
+    if (x->why[0])
+        snprintf(out, size, "executor: %s", x->why);
+    else {
+        char how[96];
+        child_describe(status, how, sizeof(how));
+        snprintf(out, size, "executor died: %s", how);
+    }
+}
+
+static void settle_jobs(struct pool *p, struct executor *x, const char *why)
+{
+    /* Its last words first: what ended before it died, ended. */
+    uint32_t done = frame_page_done(x->page);
+    executor_read_frames(p, x);
+    if (!take_done(p, x, done))
+        log_event(LOG_ERROR, "executor.page_corrupt", LOG_INT("pid", x->pid), LOG_END);
+    uint32_t started = frame_page_started(x->page);
+    if ((int32_t)(started - x->last_handed) > 0)
+        started = x->done;
+    return_unstarted(p, x, started);
+    for (;;) {
+        struct job *j = LIST_FIRST(&x->handed, struct job, node);
+        if (!j)
+            return;
+        list_remove(&j->node);
+        x->held--;
+        p->hooks.on_crashed(p->hooks.ctx, x, j, why);
+    }
+}
+
+/* At start, deaths before anything was ready come from the configuration; later they are waited out. */
+static void count_failed_start(struct pool *p, const char *why, int64_t now_ms)
+{
+    if (p->start_deaths == 0 || now_ms - p->first_start_death_ms > START_WINDOW_MS) {
+        p->start_deaths = 0;
+        p->first_start_death_ms = now_ms;
+    }
+    p->start_deaths++;
+    bool hopeless = !p->ever_ready && (p->said_failed || p->start_deaths >= START_DEATHS);
+    p->hooks.on_start_failed(p->hooks.ctx, why, hopeless);
+    p->pause_ms = p->pause_ms ? MIN(p->pause_ms * 2, LONGEST_PAUSE_MS) : 100;
+}
+
+static void bury_executor(struct pool *p, struct executor *x, int status)
+{
+    char why[224];
+    int64_t now = loop_now(p->loop);
+    enum executor_state was = x->state;
+    describe_death(x, status, why, sizeof(why));
+    p->alive--;
+    x->process.pid = 0;
+    if (x->disowned) {
+        free_executor(x);
+        return;
+    }
+    if (was != EXECUTOR_STARTING)
+        settle_jobs(p, x, why);
+    else
+        executor_read_frames(p, x);
+    x->state = EXECUTOR_DEAD;
+    if (was == EXECUTOR_STARTING) {
+        count_failed_start(p, x->said[0] ? x->said : why, now);
+    } else if (was == EXECUTOR_READY) {
+        log_event(LOG_WARN, "executor.died", LOG_INT("pid", x->pid), LOG_STR("why", why), LOG_END);
+        if (now - x->born_ms < STEADY_MS)
+            p->pause_ms = p->pause_ms ? MIN(p->pause_ms * 2, LONGEST_PAUSE_MS) : 10;
+        else
+            p->pause_ms = 0;
+    }
+    p->hooks.on_gone(p->hooks.ctx, x);
+    free_executor(x);
+    if (!p->draining)
+        loop_timer_arm(p->respawn, now + p->pause_ms);
+}
+
+static void on_pidfd(void *ctx, uint32_t events)
+{
+    struct executor *x = ctx;
+    (void)events;
+    int ended = 0, status = 0;
+    jobq_err err;
+    if (child_reap(&x->process, &ended, &status, &err)) {
+        log_event(LOG_ERROR, "executor.reap_failed", LOG_STR("error", err.msg), LOG_END);
+        ended = 1;
+    }
+    if (ended) {
+        loop_io_remove(x->pid_io);
+        x->pid_io = NULL;
+        bury_executor(x->pool, x, status);
+    }
+}
+
+static void on_socket(void *ctx, uint32_t events)
+{
+    struct executor *x = ctx;
+    struct pool *p = x->pool;
+    if (events & EPOLLOUT)
+        executor_flush(x);
+    if (x->state == EXECUTOR_DEAD || x->state == EXECUTOR_STARTING)
+        executor_read_frames(p, x);
+    else
+        check_page(p, x);
+}
+
+void pool_executor_ready(struct pool *p, struct executor *x)
+{
+    x->state = EXECUTOR_READY;
+    p->ever_ready = true;
+    p->start_deaths = 0;
+}
+
+/* ---- birth ---- */
+
+static int open_channels(struct executor *x, int *theirs, int *page_fd, jobq_err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return error_set(err, JOBQ_EINTERNAL, "socketpair: %s", strerror(errno));
+    x->socket = pair[0];
+    *theirs = pair[1];
+    if (fcntl(x->socket, F_SETFL, O_NONBLOCK))
+        return error_set(err, JOBQ_EINTERNAL, "fcntl: %s", strerror(errno));
+    *page_fd = memfd_create("jobq-executor", MFD_CLOEXEC);
+    if (*page_fd < 0 || ftruncate(*page_fd, sizeof(*x->page)))
+        return error_set(err, JOBQ_EINTERNAL, "memfd: %s", strerror(errno));
+    void *page = mmap(NULL, sizeof(*x->page), PROT_READ | PROT_WRITE, MAP_SHARED, *page_fd, 0);
+    if (page == MAP_FAILED)
+        return error_set(err, JOBQ_EINTERNAL, "mmap: %s", strerror(errno));
+    x->page = page;
+    return JOBQ_OK;
+}
+
+static int start_process(struct pool *p, struct executor *x, int theirs, int page_fd, jobq_err *err)
+{
+    const int fds[][2] = {{STDERR_FILENO, STDERR_FILENO},
+                          {STDERR_FILENO, STDOUT_FILENO},
+                          {theirs, FRAME_SOCKET_FD},
+                          {page_fd, FRAME_PAGE_FD}};
+    const char *argv[] = {"jobq-executor", NULL};
+    const char *env[EXECUTOR_ENV_MAX + 1];
+    executor_env((const char *const *)environ, env);
+    struct child_spec spec = {
+        .path = p->config->executor_path,
+        .argv = argv,
+        .env = env,
+        .fds = fds,
+        .fd_count = ARRAY_LEN(fds),
+        .oom_score_adj = OOM_SCORE,
+    };
+    return child_start(&spec, &x->process, err);
+}
+
+static int start_executor(struct pool *p, jobq_err *err)
+{
+    int theirs = -1, page_fd = -1, rc;
+    struct executor *x = mem_zalloc(1, sizeof(*x));
+    if (!x)
+        return error_set(err, JOBQ_ENOMEM, "out of memory");
+    x->pool = p;
+    x->socket = -1;
+    list_init(&x->node);
+    list_init(&x->handed);
+    buf_init(&x->in, FRAME_MAX * 2);
+    buf_init(&x->out, FRAME_MAX * 32);
+    x->born_ms = loop_now(p->loop);
+    if ((rc = open_channels(x, &theirs, &page_fd, err)))
+        goto out;
+    if ((rc = start_process(p, x, theirs, page_fd, err)))
+        goto out;
+    x->pid = x->process.pid;
+    if ((rc = loop_io_add(p->loop, x->socket, EPOLLIN, on_socket, x, &x->io, err)))
+        goto out;
+    if ((rc = loop_io_add(p->loop, x->process.pidfd, EPOLLIN, on_pidfd, x, &x->pid_io, err)))
+        goto out;
+    frame_put_strings(&x->out, FRAME_CONFIG, p->config->host_strings, p->config->host_count);
+    frame_put_strings(&x->out, FRAME_START, p->config->modules, p->config->module_count);
+    executor_flush(x);
+    list_push_back(&p->executors, &x->node);
+    p->alive++;
+out:
+    if (theirs >= 0)
+        close(theirs);
+    if (page_fd >= 0)
+        close(page_fd);
+    if (rc)
+        free_executor(x);
+    return rc;
+}
+
+static size_t count_staying(const struct pool *p)
+{
+    size_t n = 0;
+    LIST_FOR_EACH (node, &p->executors) {
+        enum executor_state s = LIST_ENTRY(node, struct executor, node)->state;
+        n += s == EXECUTOR_READY || s == EXECUTOR_STARTING;
+    }
+    return n;
+}
+
+static void start_missing(struct pool *p)
+{
+    while (!p->draining && count_staying(p) < (size_t)p->config->executors) {
+        jobq_err err;
+        int rc = start_executor(p, &err);
+        if (rc) {
+            log_event(LOG_ERROR, "executor.start_failed", LOG_STR("error", err.msg), LOG_END);
+            count_failed_start(p, err.msg, loop_now(p->loop));
+            if (!p->draining)
+                loop_timer_arm(p->respawn, loop_now(p->loop) + MAX(p->pause_ms, 100));
+            return;
+        }
+    }
+}
+
+static void on_respawn(void *ctx, int64_t now_ms)
+{
+    struct pool *p = ctx;
+    (void)now_ms;
+    start_missing(p);
+}
+
+void pool_start(struct pool *p)
+{
+    start_missing(p);
+    p->tick_ms = loop_now(p->loop) + LIMIT_TICK_MS;
+    loop_timer_arm(p->tick, p->tick_ms);
+}
+
+/* ---- changes ---- */
+
+void pool_configure(struct pool *p, const struct worker_config *config)
+{
+    p->config = config;
+    size_t staying = count_staying(p);
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        if (x->state != EXECUTOR_READY)
+            continue;
+        if (staying > (size_t)config->executors) {
+            staying--;
+            pool_retire(p, x);
+        }
+    }
+    start_missing(p);
+}
+
+void pool_drain(struct pool *p)
+{
+    p->draining = true;
+    loop_timer_disarm(p->respawn);
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        if (x->state == EXECUTOR_STARTING)
+            pool_kill_executor(x, "drain");
+        else
+            pool_retire(p, x);
+    }
+}
+
+void pool_ask_to_stop(struct pool *p)
+{
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        struct job *j = LIST_FIRST(&x->handed, struct job, node);
+        if (j && x->asked_seq != j->seq) {
+            x->asked_seq = j->seq;
+            child_signal(&x->process, SIGTERM);
+        }
+    }
+}
+
+void pool_kill_all(struct pool *p)
+{
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *x = LIST_ENTRY(node, struct executor, node);
+        if (x->disowned)
+            continue;
+        LIST_FOR_EACH (job_node, &x->handed) {
+            list_remove(job_node);
+            x->held--;
+            p->hooks.on_dropped(p->hooks.ctx, x, LIST_ENTRY(job_node, struct job, node));
+        }
+        p->hooks.on_gone(p->hooks.ctx, x);
+        x->disowned = true;
+        x->state = EXECUTOR_DEAD;
+        child_signal_group(&x->process, SIGKILL);
+    }
+    if (!p->draining)
+        loop_timer_arm(p->respawn, loop_now(p->loop));
+}

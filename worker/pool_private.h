@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool_private: what pool.c and executor_frames.c share: the supervisor's side of one executor process.
+ */
+#ifndef WORKER_POOL_PRIVATE_H
+#define WORKER_POOL_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/child.h"
+#include "base/list.h"
+#include "worker/frame.h"
+#include "worker/pool.h"
+
+enum executor_state {
+    EXECUTOR_STARTING, /* until FRAME_READY */
+    EXECUTOR_READY,
+    EXECUTOR_RETIRING, /* gets nothing more; leaves when it holds nothing */
+    EXECUTOR_DEAD,
+};
+
+struct executor {
+    struct list node;
+    struct pool *pool;
+    void *ctx; /* the supervisor's */
+    enum executor_state state;
+    bool disowned; /* killed, its jobs are nobody's: only to be reaped */
+    struct child process; /* pid 0: reaped */
+    int pid;              /* for logs, also afterwards */
+    int socket;
+    struct frame_page *page;
+    struct loop_io *io;
+    struct loop_io *pid_io;
+    struct buf in, out;
+    bool unflushed;
+    struct list handed; /* jobs by ascending seq */
+    unsigned held;
+    uint32_t last_handed;
+    uint32_t done;
+    bool running;
+    int64_t started_ms;
+    uint32_t asked_seq; /* the job whose soft limit was told */
+    int64_t jobs_run;
+    int64_t born_ms;
+    int64_t goodbye_ms; /* 0: not yet told to exit */
+    char why[128];      /* why we killed it; empty: it died by itself */
+    char said[224];     /* FRAME_FAILED */
+};
+
+struct pool {
+    struct loop *loop;
+    const struct worker_config *config;
+    struct pool_hooks hooks;
+    struct list executors;
+    size_t alive;
+    struct loop_timer *tick;
+    int64_t tick_ms;
+    struct loop_timer *respawn;
+    int64_t memory_due_ms;
+    int64_t pause_ms; /* before the next start */
+    bool draining;
+    bool unflushed;
+    bool ever_ready;
+    bool said_failed;
+    unsigned start_deaths;
+    int64_t first_start_death_ms;
+};
+
+/* Reads all that is there; false when the executor had to be killed for what it said. */
+bool executor_read_frames(struct pool *p, struct executor *x);
+/* Writes what can be written; the rest follows when the socket takes it. */
+void executor_flush(struct executor *x);
+void pool_kill_executor(struct executor *x, const char *why);
+void pool_executor_ready(struct pool *p, struct executor *x);
+
+#endif
