@@ -61,15 +61,14 @@ out:
 
 static void free_executor(struct executor *x)
 {
-    if (x->process.pid > 0)
-        child_signal_group(&x->process, SIGKILL);
+    loop_io_remove(x->pid_io);
     if (x->process.pid > 0) {
+        child_signal_group(&x->process, SIGKILL);
         int ended, status;
         jobq_err err;
         if (child_reap(&x->process, &ended, &status, &err) == JOBQ_OK && !ended)
             close(x->process.pidfd); /* init reaps it: only at our own end */
     }
-    loop_io_remove(x->pid_io);
     loop_io_remove(x->io);
     if (x->socket >= 0)
         close(x->socket);
@@ -247,22 +246,25 @@ void pool_retire(struct pool *p, struct executor *x)
     loop_timer_arm(p->tick, loop_now(p->loop));
 }
 
+/* A worn executor goes on until its successor is ready, so that there is no gap. */
+static void wear_out(struct pool *p, struct executor *x, const char *unit, int64_t n)
+{
+    x->worn = true;
+    log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->pid), LOG_INT(unit, n), LOG_END);
+    loop_timer_arm(p->respawn, loop_now(p->loop));
+}
+
 static void recycle_worn(struct pool *p, struct executor *x, bool look_at_memory)
 {
     const struct worker_config *c = p->config;
-    if (x->state != EXECUTOR_READY)
+    if (x->state != EXECUTOR_READY || x->worn)
         return;
     if (c->executor_max_jobs && x->jobs_run >= c->executor_max_jobs) {
-        log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->process.pid), LOG_INT("jobs", x->jobs_run),
-                  LOG_END);
-        pool_retire(p, x);
+        wear_out(p, x, "jobs", x->jobs_run);
     } else if (look_at_memory && c->executor_max_rss_bytes) {
         int64_t bytes = own_memory(x->process.pid);
-        if (bytes > c->executor_max_rss_bytes) {
-            log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->process.pid),
-                      LOG_INT("memory_bytes", bytes), LOG_END);
-            pool_retire(p, x);
-        }
+        if (bytes > c->executor_max_rss_bytes)
+            wear_out(p, x, "memory_bytes", bytes);
     }
 }
 
@@ -442,7 +444,7 @@ static void bury_executor(struct pool *p, struct executor *x, int status)
     else
         executor_read_frames(p, x);
     x->state = EXECUTOR_DEAD;
-    if (was == EXECUTOR_STARTING) {
+    if (was == EXECUTOR_STARTING && !p->draining) {
         count_failed_start(p, x->said[0] ? x->said : why, now);
     } else if (was == EXECUTOR_READY) {
         log_event(LOG_WARN, "executor.died", LOG_INT("pid", x->pid), LOG_STR("why", why), LOG_END);
@@ -463,15 +465,17 @@ static void on_pidfd(void *ctx, uint32_t events)
     (void)events;
     int ended = 0, status = 0;
     jobq_err err;
+    /* Reaping closes the pidfd, so it is taken out of the loop first. */
+    loop_io_remove(x->pid_io);
+    x->pid_io = NULL;
     if (child_reap(&x->process, &ended, &status, &err)) {
         log_event(LOG_ERROR, "executor.reap_failed", LOG_STR("error", err.msg), LOG_END);
         ended = 1;
     }
-    if (ended) {
-        loop_io_remove(x->pid_io);
-        x->pid_io = NULL;
+    if (ended)
         bury_executor(x->pool, x, status);
-    }
+    else if (loop_io_add(x->pool->loop, x->process.pidfd, EPOLLIN, on_pidfd, x, &x->pid_io, &err))
+        log_event(LOG_ERROR, "executor.unwatched", LOG_STR("error", err.msg), LOG_END);
 }
 
 static void on_socket(void *ctx, uint32_t events)
@@ -491,6 +495,13 @@ void pool_executor_ready(struct pool *p, struct executor *x)
     x->state = EXECUTOR_READY;
     p->ever_ready = true;
     p->start_deaths = 0;
+    LIST_FOR_EACH (node, &p->executors) {
+        struct executor *old = LIST_ENTRY(node, struct executor, node);
+        if (old->worn && old->state == EXECUTOR_READY) {
+            pool_retire(p, old);
+            return;
+        }
+    }
 }
 
 /* ---- birth ---- */
@@ -575,8 +586,8 @@ static size_t count_staying(const struct pool *p)
 {
     size_t n = 0;
     LIST_FOR_EACH (node, &p->executors) {
-        enum executor_state s = LIST_ENTRY(node, struct executor, node)->state;
-        n += s == EXECUTOR_READY || s == EXECUTOR_STARTING;
+        const struct executor *x = LIST_ENTRY(node, struct executor, node);
+        n += !x->worn && (x->state == EXECUTOR_READY || x->state == EXECUTOR_STARTING);
     }
     return n;
 }

@@ -26,6 +26,7 @@ struct executor {
     struct pool *pool;
     void *ctx; /* the supervisor's */
     enum executor_state state;
+    bool worn;     /* to be replaced once its successor is ready */
     bool disowned; /* killed, its jobs are nobody's: only to be reaped */
     struct child process; /* pid 0: reaped */
     int pid;              /* for logs, also afterwards */

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/map.h"
 #include "base/notify.h"
 #include "worker/config.h"
 #include "worker/lease.h"
@@ -27,10 +28,22 @@ static const struct shard *unproved_shard(const struct supervisor *s, int64_t no
     return NULL;
 }
 
+/* One of ours whose partitions jobq:queues has not told yet. */
+static const char *unknown_queue(const struct supervisor *s)
+{
+    size_t cursor = 0;
+    const struct queue *q;
+    while ((q = map_next(s->queues, &cursor, NULL, NULL)))
+        if (q->weight && !q->partitions)
+            return q->name;
+    return NULL;
+}
+
 /* The first reason that holds, "" when jobd is ready. */
 static void find_reason(struct supervisor *s, int64_t now, char *out, size_t size)
 {
     const struct shard *shard;
+    const char *queue;
     out[0] = '\0';
     if (s->drain.phase != DRAIN_NOT)
         snprintf(out, size, "draining: %zu jobs left", intake_held(s));
@@ -41,6 +54,8 @@ static void find_reason(struct supervisor *s, int64_t now, char *out, size_t siz
         snprintf(out, size, "executors: none is ready yet");
     else if (now < s->not_writable_until_ms)
         snprintf(out, size, "redis: %s: %s", link_where(s->command), s->not_writable);
+    else if ((queue = unknown_queue(s)))
+        snprintf(out, size, "redis: queue %s is not registered yet", queue);
     else if ((shard = unproved_shard(s, now)))
         snprintf(out, size, "lease: no accepted beat on queue %s partition %u", shard->keys.queue,
                  shard->keys.partition);

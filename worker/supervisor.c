@@ -325,6 +325,8 @@ static void on_job_dropped(void *ctx, struct executor *x, struct job *j)
 static void on_executor_retiring(void *ctx, struct executor *x)
 {
     struct supervisor *s = ctx;
+    if (!executor_ctx(x))
+        return;
     dispatch_executor_usable(s->dispatch, executor_ctx(x), false);
     pool_recall(s->pool, x);
 }
