@@ -8,7 +8,7 @@ local FIELDS_MAX = 1000 -- a stranger's entry with more fields is copied as one
 local function soft_call(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then
-    if reply.err:find('NOGROUP', 1, true) or reply.err:find('no such key', 1, true) then return nil end
+    if reply.err:find('NOGROUP', 1, true) or reply.err:find('requires the key to exist', 1, true) then return nil end
     error(reply)
   end
   return reply
