@@ -69,11 +69,21 @@ struct pool {
     int64_t first_start_death_ms;
 };
 
+/* ---- executor_process.c ---- */
+MUST_CHECK int executor_start(struct pool *p, jobq_err *err);
+void executor_free(struct executor *x);
+
+/* ---- executor_frames.c ---- */
 /* Reads all that is there; false when the executor had to be killed for what it said. */
 bool executor_read_frames(struct pool *p, struct executor *x);
 /* Writes what can be written; the rest follows when the socket takes it. */
 void executor_flush(struct executor *x);
+
+/* ---- pool.c ---- */
 void pool_kill_executor(struct executor *x, const char *why);
+void pool_check_page(struct pool *p, struct executor *x);
+/* It has ended and is reaped: settles what it held, frees it. */
+void pool_bury(struct pool *p, struct executor *x, int wait_status);
 void pool_executor_ready(struct pool *p, struct executor *x);
 
 #endif

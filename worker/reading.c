@@ -12,6 +12,7 @@
 #include "worker/lease.h"
 #include "worker/link.h"
 #include "worker/state.h"
+#include "worker/watch.h"
 
 #define LATE_MS 1000         /* beyond its BLOCK time, by our clock, a read is lost */
 #define BLOCK_MAX_MS 5000

@@ -35,7 +35,6 @@ struct worker_config;
 #define FLUSH_MS 2        /* … or so long */
 #define BATCH_MAX 256     /* outcomes in one script call */
 #define FAIL_BATCH_BYTES (256 * 1024)
-#define AUDIT_AGAIN_MS 300 /* between the two audits after a broken link */
 #define RETRY_PAUSE_MS 200 /* after an error of Redis that waiting may heal */
 
 /* One lane of a partition: where its outcomes gather. */
@@ -147,6 +146,9 @@ struct supervisor {
 void supervisor_fenced(struct supervisor *s, const char *how);
 /* Reads what an error reply means: FENCED, NOSCRIPT, not writable… true: it was an error. */
 bool supervisor_judge(struct supervisor *s, const struct redisReply *r);
+void supervisor_load_scripts(struct supervisor *s);
+/* Gives a claimed job back to Redis: no budget. */
+void supervisor_release(struct supervisor *s, struct dispatch_job *turn);
 int64_t supervisor_redis_ms(const struct supervisor *s); /* Redis's clock now; 0 when not known yet */
 int64_t supervisor_minute(const struct supervisor *s);
 /* NULL: asked for, try again later. */
@@ -174,14 +176,6 @@ void outcome_flush(struct supervisor *s, bool all);
 int64_t outcome_due_ms(const struct supervisor *s);
 size_t outcome_unsettled(const struct supervisor *s); /* decided and not yet answered */
 void outcome_retry_children(struct supervisor *s);
-
-/* ---- watch.c ---- */
-/* All periodic upkeep that is due. */
-void watch_run(struct supervisor *s, int64_t now_ms);
-int64_t watch_due_ms(const struct supervisor *s, int64_t now_ms);
-void watch_link_broke(struct supervisor *s); /* audits follow */
-void watch_wake(struct supervisor *s, const char *channel, const char *message);
-void watch_create_groups(struct shard *shard);
 
 /* ---- readiness.c ---- */
 void readiness_update(struct supervisor *s, int64_t now_ms);
