@@ -78,10 +78,10 @@ static json_t *looked_json(const struct inspect_looked *l, const char *queue, bo
     } else {
         snprintf(reach, sizeof(reach), ": not even all near its time");
     }
-    snprintf(text, sizeof(text), "at %" PRId64 " entries in %zu partition%s of %s%s", l->entries, l->partitions,
-             l->partitions == 1 ? "" : "s", queue != NULL ? queue : "all queues", reach);
-    return json_pack("{s:I, s:I, s:b, s:o, s:s}", "entries", (json_int_t)l->entries, "partitions",
-                     (json_int_t)l->partitions, "everything", (int)l->whole, "around_ms",
+    snprintf(text, sizeof(text), "at %" PRId64 " entr%s in %zu partition%s of %s%s", l->entries,
+             l->entries == 1 ? "y" : "ies", l->partitions, l->partitions == 1 ? "" : "s", queue != NULL ? queue : "all queues", reach);
+    return json_pack("{s:I, s:I, s:o, s:o, s:s}", "entries", (json_int_t)l->entries, "partitions",
+                     (json_int_t)l->partitions, "everything", found ? json_null() : json_boolean(l->whole), "around_ms",
                      l->whole || found ? json_null() : json_integer(l->around_ms), "text", text);
 }
 
