@@ -74,11 +74,11 @@ extern const struct recount_sql recount_sql_040[RECOUNT_KINDS];
     "), started AS ("                                                                              \
     " SELECT t.starter_id AS id, count(*) AS n FROM misago_threads_thread t"                       \
     " WHERE t.starter_id = ANY ($1::bigint[]) AND NOT t.is_hidden AND NOT t.is_unapproved"         \
-    " AND t.category_id IN (SELECT id FROM counted) GROUP BY t.starter_id"                         \
+    " AND t.category_id = ANY (ARRAY(SELECT id FROM counted)) GROUP BY t.starter_id"               \
     "), written AS ("                                                                              \
     " SELECT p.poster_id AS id, count(*) AS n FROM misago_threads_post p"                          \
     " WHERE p.poster_id = ANY ($1::bigint[]) AND " is_counted                                      \
-    " AND p.category_id IN (SELECT id FROM counted) GROUP BY p.poster_id"                          \
+    " AND p.category_id = ANY (ARRAY(SELECT id FROM counted)) GROUP BY p.poster_id"                \
     "), followers AS ("                                                                            \
     " SELECT f.to_user_id AS id, count(*) AS n FROM misago_users_user_follows f"                   \
     " WHERE f.to_user_id = ANY ($1::bigint[]) GROUP BY f.to_user_id"                               \
