@@ -34,6 +34,12 @@ static void on_client_info(void *ctx, void *data, const struct redisReply *r)
         lease_use_presence(s->shards[i]->lease, direct);
 }
 
+static void lose_client(struct supervisor *s, enum link_index i)
+{
+    s->lost_client_ids[i] = s->client_ids[i];
+    s->client_ids[i] = 0;
+}
+
 /* A connection that broke on our side may live on in Redis with a read under way: end it, then audit. */
 static void kill_lost_clients(struct supervisor *s)
 {
@@ -54,6 +60,7 @@ static void kill_lost_clients(struct supervisor *s)
 static void on_command_up(void *ctx)
 {
     struct supervisor *s = ctx;
+    s->client_ids[LINK_COMMAND] = link_client_id(s->command);
     s->scripts_loading = false;
     supervisor_load_scripts(s);
     resp_command(link_out(s->command), "CLIENT", "INFO", NULL);
@@ -69,6 +76,7 @@ static void on_command_down(void *ctx, const char *why)
 {
     struct supervisor *s = ctx;
     (void)why;
+    lose_client(s, LINK_COMMAND);
     s->scripts_loading = false;
     s->asking_queues = false;
     for (size_t i = 0; i < s->shard_count; i++) {
@@ -82,6 +90,7 @@ static void on_command_down(void *ctx, const char *why)
 static void on_reader_up(void *ctx)
 {
     struct supervisor *s = ctx;
+    s->client_ids[LINK_READER] = link_client_id(s->reader);
     if (link_is_up(s->command))
         kill_lost_clients(s);
     audit_soon(s);
@@ -90,6 +99,7 @@ static void on_reader_up(void *ctx)
 static void on_reader_down(void *ctx, const char *why)
 {
     (void)why;
+    lose_client(ctx, LINK_READER);
     reading_reader_down(ctx);
 }
 

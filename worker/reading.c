@@ -198,11 +198,8 @@ void reading_reset(struct supervisor *s)
 {
     s->read_lane = NULL;
     s->read_pause_until_ms = 0;
-    if (s->blocked) {
-        /* The old name's read must not deliver to us. */
-        s->lost_client_ids[0] = link_client_id(s->reader);
+    if (s->blocked) /* the old name's read must not deliver to us */
         link_break(s->reader, "starting anew under a new name");
-    }
     end_block(s);
 }
 
@@ -213,7 +210,6 @@ void reading_check(struct supervisor *s, int64_t now_ms)
             dispatch_source_woken(s->dispatch, dispatch_source_at(s->dispatch, i));
         end_block(s);
     } else if (s->blocked && now_ms >= s->block_ends_ms) {
-        s->lost_client_ids[0] = link_client_id(s->reader);
         link_break(s->reader, "a blocked read outlived its time");
     }
 }

@@ -83,6 +83,8 @@ struct queue {
     struct shard **shards;
 };
 
+enum link_index { LINK_COMMAND, LINK_READER, LINK_COUNT };
+
 struct supervisor {
     struct loop *loop;
     struct worker_config *config;
@@ -95,7 +97,8 @@ struct supervisor {
 
     struct link *command, *reader, *subscriber;
     bool presence_off; /* behind a proxy */
-    int64_t lost_client_ids[2]; /* of broken connections, to be killed by CLIENT KILL before the audit */
+    int64_t client_ids[LINK_COUNT];      /* of the connections that read */
+    int64_t lost_client_ids[LINK_COUNT]; /* of broken ones, to be ended by CLIENT KILL before the audit */
     struct pool *pool;
     struct dispatch *dispatch;
     struct loop_timer *timer;

@@ -6,18 +6,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/error.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/notify.h"
-#include "base/text.h"
-#include "broker/enqueue.h"
 #include "broker/reply.h"
-#include "broker/resp.h"
 #include "broker/script.h"
 #include "worker/closing.h"
 #include "worker/config.h"
@@ -34,8 +29,6 @@
 
 #define NOT_WRITABLE_MS 2000 /* claiming pauses so long after Redis refused a write; each refusal renews it */
 #define DUE_NEVER INT64_MAX
-
-static void on_turn_end(void *ctx, int64_t now_ms);
 
 /* ---- small answers ---- */
 
