@@ -20,6 +20,7 @@ for candidate in c++ g++ clang++; do
         break
     fi
 done
+libraries=$(pkg-config --cflags libpq libconfig jansson hiredis 2>/dev/null)
 count=0
 for header in include/jobq/*.h; do
     text="#include <jobq/$(basename "$header")>"
@@ -28,7 +29,8 @@ for header in include/jobq/*.h; do
     count=$((count + 1))
 done
 for header in $(find base broker client-lib worker admin -name '*.h' 2>/dev/null); do
-    try "#include \"$header\"" "$cc" -x c -std=gnu11 -D_GNU_SOURCE -I.
+    # shellcheck disable=SC2086
+    try "#include \"$header\"" "$cc" -x c -std=gnu11 -D_GNU_SOURCE -I. $libraries
     count=$((count + 1))
 done
 echo "$count headers, C++ by ${cxx:-nobody: no C++ compiler here}"
