@@ -47,6 +47,9 @@ enum jobq_handler_flag {
     /** Opens its own transaction on jobq_host.pg() (implies PG) and calls jobq_host.complete() inside it, before its
         own COMMIT, to take the right to the effect. */
     JOBQ_HANDLER_MANUAL = 1u << 2,
+    /** Opens descriptors in run() that live on, such as a kept connection. Without it, whatever a job leaves open is
+        closed after it; what start() opened is always kept. */
+    JOBQ_HANDLER_KEEPS_FDS = 1u << 3,
 };
 
 /** Longest text of a verdict or a log line that is kept, in bytes; longer ones are cut at a character. */
