@@ -68,7 +68,7 @@ int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsig
 {
     static const char *const ready[LANE_COUNT] = {
         ":ready:recovered", ":ready:high", ":ready:normal", ":ready:low"};
-    enum { NAMES = 1 + LANE_COUNT + 8, LONGEST_SUFFIX = 16 };
+    enum { NAMES = 1 + LANE_COUNT + 9, LONGEST_SUFFIX = 16 };
     char base[2 * JOBQ_NAME_MAX + 32];
 
     prefix = prefix_or_default(prefix);
@@ -80,7 +80,8 @@ int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsig
         return error_set(err, JOBQ_EINVAL, "partition %u: at most %d", partition,
                          KEYS_PARTITIONS_MAX - 1);
     int base_len = snprintf(base, sizeof(base), "%s:{%s:%u}", prefix, queue, partition);
-    char *at = mem_alloc(NAMES * ((size_t)base_len + LONGEST_SUFFIX + 1));
+    size_t room = NAMES * ((size_t)base_len + LONGEST_SUFFIX + 1);
+    char *at = mem_alloc(room);
     if (at == NULL)
         return error_set(err, JOBQ_ENOMEM, "no memory for the keys of queue %s", queue);
 
@@ -99,6 +100,7 @@ int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsig
     k->types = put_key(&at, base, ":types");
     k->cancelled = put_key(&at, base, ":cancelled");
     k->wake = put_key(&at, base, ":wake");
+    ASSERT((size_t)(at - k->base) <= room);
     return JOBQ_OK;
 }
 
