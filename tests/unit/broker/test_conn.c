@@ -1,0 +1,667 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "broker/conn.h"
+#include "broker/resp.h"
+#include "broker/url.h"
+#include "tests/support/support.h"
+#include "tests/unit/broker/fake_redis.h"
+
+#define LONG_MS 10000
+
+static struct conn *new_conn(const char *text)
+{
+    struct redis_url url;
+    struct conn *c;
+    jobq_err err;
+
+    cr_assert_eq(url_parse(text, &url, &err), JOBQ_OK, "%s", err.msg);
+    cr_assert_eq(conn_new(&url, "unit", &c, &err), JOBQ_OK);
+    url_done(&url);
+    return c;
+}
+
+static int64_t soon(int64_t ms)
+{
+    return clock_mono_ms() + ms;
+}
+
+static struct conn *connected(const struct fake *f)
+{
+    struct conn *c = new_conn(fake_url(f));
+    jobq_err err;
+
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_OK, "%s", err.msg);
+    cr_assert_eq(conn_state(c), CONN_READY);
+    return c;
+}
+
+static void ask(struct conn *c)
+{
+    resp_command(conn_out(c), "PING", (char *)NULL);
+}
+
+/* ---- greeting ---- */
+
+struct greeting {
+    const char *replies[4];
+    char seen[256]; /* the commands, in words */
+};
+
+static void serve_greeting(void *ctx, int fd, int number)
+{
+    struct greeting *g = ctx;
+    struct fake_command c;
+    size_t len = 0;
+
+    (void)number;
+    for (int i = 0; i < 4 && g->replies[i] != NULL && fake_read_command(fd, &c); i++) {
+        for (size_t w = 0; w < c.argc; w++)
+            len += (size_t)snprintf(g->seen + len, sizeof(g->seen) - len, "%s ", c.argv[w]);
+        fake_say(fd, g->replies[i]);
+        fake_command_done(&c);
+    }
+    fake_wait_end(fd);
+}
+
+/* Connects to a fake that greets like this, with credentials put into the URL. */
+static int try_greeting(struct greeting *g, const char *credentials, const char *db, struct conn **out, jobq_err *err)
+{
+    struct fake *f = fake_start(true, serve_greeting, g);
+    struct conn *c = new_conn(fmt("redis://%s127.0.0.1:%d%s", credentials, fake_port(f), db));
+    int code = conn_connect(c, soon(LONG_MS), err);
+
+    if (out != NULL) {
+        *out = c;
+        return code;
+    }
+    cr_assert_eq(conn_state(c), code == JOBQ_OK ? CONN_READY : CONN_DOWN);
+    conn_free(c);
+    fake_stop(f);
+    return code;
+}
+
+Test(conn, says_who_it_is_before_it_is_ready)
+{
+    struct greeting g = {.replies = {"+OK\r\n", "+OK\r\n", "+OK\r\n", ":4711\r\n"}};
+    struct fake *f = fake_start(true, serve_greeting, &g);
+    struct conn *c = new_conn(fmt("redis://bob:p%%20w@127.0.0.1:%d/3", fake_port(f)));
+    char start[32];
+
+    cr_assert_str_eq(conn_where(c), fmt("127.0.0.1:%d/3", fake_port(f)));
+    cr_assert_eq(conn_state(c), CONN_DOWN);
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), NULL), JOBQ_OK);
+    cr_assert_eq(conn_client_id(c), 4711);
+    snprintf(start, sizeof(start), "127.0.0.1:");
+    cr_assert_eq(strncmp(conn_local_address(c), start, strlen(start)), 0, "%s", conn_local_address(c));
+    conn_free(c);
+    fake_stop(f);
+    cr_assert_str_eq(g.seen, "AUTH bob p w SELECT 3 CLIENT SETNAME unit CLIENT ID ");
+}
+
+Test(conn, reads_what_is_wrong_with_the_greeting)
+{
+    static const struct {
+        const char *credentials, *db;
+        struct greeting g;
+        int code;
+        const char *text;
+    } cases[] = {
+        {":x@", "", {.replies = {"-WRONGPASS invalid\r\n", "-NOAUTH a\r\n", "-NOAUTH b\r\n"}}, JOBQ_EAUTH, "WRONGPASS"},
+        {":x@", "", {.replies = {"-ERR AUTH <password> called without any password configured\r\n", "+OK\r\n",
+                                 ":1\r\n"}}, JOBQ_EAUTH, "without any password"},
+        {"", "", {.replies = {"-NOAUTH Authentication required.\r\n", "-NOAUTH b\r\n"}}, JOBQ_EAUTH, "NOAUTH"},
+        {"", "", {.replies = {"-DENIED protected mode\r\n"}}, JOBQ_EAUTH, "DENIED"},
+        {"", "/9", {.replies = {"-ERR DB index is out of range\r\n", "+OK\r\n", ":1\r\n"}}, JOBQ_EREDIS, "DB index"},
+        {"", "/9", {.replies = {"-NOPERM no SELECT\r\n", "+OK\r\n", ":1\r\n"}}, JOBQ_EAUTH, "NOPERM"},
+        {"", "", {.replies = {"-ERR max number of clients reached\r\n"}}, JOBQ_EREDIS, "max number"},
+        {"", "", {.replies = {"-LOADING Redis is loading\r\n", "-LOADING Redis is loading\r\n"}}, JOBQ_EREDIS, "LOADING"},
+        {"", "", {.replies = {"HTTP/1.1 400 Bad Request\r\n\r\n"}}, JOBQ_EPROTO, "protocol"},
+        {"", "", {.replies = {"-NOPERM no CLIENT\r\n", "-NOPERM no CLIENT\r\n"}}, JOBQ_OK, ""},
+        {"", "", {.replies = {"-ERR unknown subcommand\r\n", "-ERR unknown subcommand\r\n"}}, JOBQ_OK, ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct greeting g = cases[i].g;
+        jobq_err err = {0};
+        int code = try_greeting(&g, cases[i].credentials, cases[i].db, NULL, &err);
+        cr_expect_eq(code, cases[i].code, "case %zu: %d %s", i, code, err.msg);
+        cr_expect_not_null(strstr(err.msg, cases[i].text), "case %zu: %s", i, err.msg);
+        cr_expect_null(strstr(err.msg, ":x@"));
+    }
+}
+
+Test(conn, has_no_id_and_no_address_where_there_is_none)
+{
+    struct greeting g = {.replies = {"-NOPERM x\r\n", "-NOPERM x\r\n"}};
+    struct fake *f = fake_start(false, serve_greeting, &g);
+    struct conn *c = connected(f);
+
+    cr_assert_eq(conn_client_id(c), 0);
+    cr_assert_str_eq(conn_local_address(c), "");
+    conn_free(c);
+    fake_stop(f);
+}
+
+/* ---- replies in pieces ---- */
+
+static const char stream[] = "+PONG\r\n$11\r\nhello\r\nyou!\r\n:-42\r\n*3\r\n$1\r\na\r\n*-1\r\n*1\r\n+x\r\n$-1\r\n"
+                             "-OOM command not allowed\r\n";
+#define STREAM_REPLIES 6
+#define STREAM_LEN (sizeof(stream) - 1)
+
+struct pieces {
+    size_t chunk; /* bytes of one write */
+    size_t stop;  /* bytes after which the connection ends */
+    bool reset;
+    bool tcp;
+};
+
+static void serve_pieces(void *ctx, int fd, int number)
+{
+    const struct pieces *p = ctx;
+    struct fake_command c;
+
+    (void)number;
+    if (!fake_greet(fd))
+        return;
+    for (int i = 0; i < STREAM_REPLIES && fake_read_command(fd, &c); i++)
+        fake_command_done(&c);
+    for (size_t at = 0; at < p->stop; at += p->chunk)
+        fake_write(fd, stream + at, MIN(p->chunk, p->stop - at));
+    if (p->stop == STREAM_LEN)
+        fake_wait_end(fd);
+    else if (p->reset)
+        fake_reset(fd);
+}
+
+static void check_reply(void *ctx, size_t i, struct redisReply *r)
+{
+    size_t *count = ctx;
+
+    cr_assert_eq(i, *count);
+    (*count)++;
+    switch (i) {
+    case 0:
+        cr_assert_str_eq(r->str, "PONG");
+        break;
+    case 1:
+        cr_assert_eq(r->len, 11);
+        cr_assert_str_eq(r->str, "hello\r\nyou!");
+        break;
+    case 2:
+        cr_assert_eq(r->integer, -42);
+        break;
+    case 3:
+        cr_assert_eq(r->elements, 3u);
+        cr_assert_str_eq(r->element[2]->element[0]->str, "x");
+        break;
+    case 4:
+        cr_assert_eq(r->type, REDIS_REPLY_NIL);
+        break;
+    default:
+        cr_assert_eq(r->type, REDIS_REPLY_ERROR);
+    }
+    freeReplyObject(r);
+}
+
+/* How many whole replies the first n bytes hold. */
+static size_t whole_replies(size_t n)
+{
+    redisReader *reader = redisReaderCreate();
+    void *r = NULL;
+    size_t count = 0;
+
+    redisReaderFeed(reader, stream, n);
+    while (redisReaderGetReply(reader, &r) == REDIS_OK && r != NULL) {
+        freeReplyObject(r);
+        count++;
+    }
+    redisReaderFree(reader);
+    return count;
+}
+
+static int call_pieces(struct pieces *p, size_t *done, bool *may_have_sent, jobq_err *err)
+{
+    struct fake *f = fake_start(p->tcp, serve_pieces, p);
+    struct conn *c = connected(f);
+    size_t count = 0;
+
+    for (int i = 0; i < STREAM_REPLIES; i++)
+        ask(c);
+    int code = conn_call_many(c, soon(LONG_MS), STREAM_REPLIES, check_reply, &count, done, err);
+    cr_assert_eq(count, *done);
+    *may_have_sent = conn_may_have_sent(c);
+    cr_assert_eq(conn_state(c), code == JOBQ_OK ? CONN_READY : CONN_DOWN);
+    cr_assert_eq(conn_unsent(c), 0u);
+    conn_free(c);
+    fake_stop(f);
+    return code;
+}
+
+Test(conn, reads_replies_cut_at_every_byte)
+{
+    for (size_t chunk = 1; chunk <= STREAM_LEN; chunk++) {
+        struct pieces p = {.chunk = chunk, .stop = STREAM_LEN, .tcp = chunk % 2 == 0};
+        jobq_err err = {0};
+        size_t done;
+        bool sent;
+        cr_assert_eq(call_pieces(&p, &done, &sent, &err), JOBQ_OK, "%zu: %s", chunk, err.msg);
+        cr_assert_eq(done, (size_t)STREAM_REPLIES);
+    }
+}
+
+Test(conn, gives_every_whole_reply_that_came_before_the_end)
+{
+    for (size_t stop = 0; stop < STREAM_LEN; stop++) {
+        struct pieces p = {.chunk = STREAM_LEN, .stop = stop, .tcp = stop % 2 == 0};
+        jobq_err err = {0};
+        size_t done;
+        bool sent;
+        cr_assert_eq(call_pieces(&p, &done, &sent, &err), JOBQ_ECONN, "%zu", stop);
+        cr_assert_eq(done, whole_replies(stop), "%zu of %zu after %zu bytes", done, whole_replies(stop), stop);
+        cr_assert(sent);
+        cr_assert_gt(strlen(err.msg), 10u);
+    }
+}
+
+Test(conn, reports_a_reset_at_every_byte_of_the_replies)
+{
+    for (size_t stop = 0; stop < STREAM_LEN; stop++) {
+        struct pieces p = {.chunk = 3, .stop = stop, .reset = true, .tcp = true};
+        jobq_err err = {0};
+        size_t done;
+        bool sent;
+        cr_assert_eq(call_pieces(&p, &done, &sent, &err), JOBQ_ECONN, "%zu", stop);
+        cr_assert_leq(done, whole_replies(stop));
+    }
+}
+
+static void serve_short_reader(void *ctx, int fd, int number)
+{
+    size_t n = *(const size_t *)ctx;
+    char bytes[256];
+
+    (void)number;
+    if (!fake_greet(fd))
+        return;
+    (void)fake_read(fd, bytes, n);
+    fake_reset(fd);
+}
+
+Test(conn, reports_a_reset_at_every_byte_of_the_request)
+{
+    static const size_t request_len = sizeof("*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n") - 1;
+
+    for (size_t n = 0; n <= request_len; n++) {
+        struct fake *f = fake_start(n % 2 == 0, serve_short_reader, &n);
+        struct conn *c = connected(f);
+        struct redisReply *r = NULL;
+        resp_command(conn_out(c), "ECHO", "hello", (char *)NULL);
+        cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_ECONN, "%zu", n);
+        cr_assert_null(r);
+        cr_assert_eq(conn_state(c), CONN_DOWN);
+        conn_free(c);
+        fake_stop(f);
+    }
+}
+
+static void serve_nothing_more(void *ctx, int fd, int number)
+{
+    (void)ctx;
+    (void)number;
+    if (!fake_greet(fd))
+        return;
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    poll(&p, 1, -1);
+}
+
+Test(conn, counts_the_bytes_that_did_not_leave)
+{
+    static char large[8 << 20];
+    struct fake *f = fake_start(false, serve_nothing_more, NULL);
+    struct conn *c = connected(f);
+    struct redisReply *r = NULL;
+
+    cr_assert_eq(conn_unsent(c), 0u);
+    resp_bytes(conn_out(c), large, sizeof(large));
+    size_t whole = conn_out(c)->len;
+    cr_assert_eq(conn_unsent(c), whole);
+    cr_assert_eq(conn_call(c, soon(50), &r, NULL), JOBQ_ETIMEDOUT);
+    cr_assert(conn_may_have_sent(c));
+    cr_assert_gt(conn_unsent(c), 0u);
+    cr_assert_lt(conn_unsent(c), whole);
+    conn_free(c);
+    fake_stop(f);
+}
+
+/* ---- both directions ---- */
+
+static void serve_echo(void *ctx, int fd, int number)
+{
+    struct fake_command c;
+    char head[32];
+
+    (void)ctx;
+    (void)number;
+    if (!fake_greet(fd))
+        return;
+    while (fake_read_command(fd, &c)) {
+        snprintf(head, sizeof(head), "$%zu\r\n", c.len[c.argc - 1]);
+        fake_say(fd, head);
+        fake_write(fd, c.argv[c.argc - 1], c.len[c.argc - 1]);
+        fake_say(fd, "\r\n");
+        fake_command_done(&c);
+    }
+}
+
+static void count_echo(void *ctx, size_t i, struct redisReply *r)
+{
+    size_t *bytes = ctx;
+
+    (void)i;
+    *bytes += (size_t)r->len;
+    freeReplyObject(r);
+}
+
+Test(conn, reads_while_it_writes)
+{
+    static char word[4096];
+    struct fake *f = fake_start(false, serve_echo, NULL);
+    struct conn *c = connected(f);
+    size_t bytes = 0, done, n = 2000;
+
+    memset(word, 'w', sizeof(word));
+    for (size_t i = 0; i < n; i++) {
+        resp_begin(conn_out(c), 2);
+        resp_str(conn_out(c), "ECHO");
+        resp_bytes(conn_out(c), word, sizeof(word));
+    }
+    cr_assert_eq(conn_call_many(c, soon(patience_ms(LONG_MS)), n, count_echo, &bytes, &done, NULL), JOBQ_OK);
+    cr_assert_eq(done, n);
+    cr_assert_eq(bytes, n * sizeof(word));
+    cr_assert_eq(conn_out(c)->cap, 0u, "a large buffer is kept");
+    conn_free(c);
+    fake_stop(f);
+}
+
+/* ---- time ---- */
+
+static void serve_drip(void *ctx, int fd, int number)
+{
+    (void)ctx;
+    (void)number;
+    if (!fake_greet(fd))
+        return;
+    fake_say(fd, "$1000000\r\n");
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    while (poll(&p, 1, 5) == 0)
+        fake_say(fd, "x");
+}
+
+static void expect_elapsed(int64_t from, int64_t ms)
+{
+    int64_t took = clock_mono_ms() - from;
+
+    cr_assert_geq(took, ms);
+    cr_assert_leq(took, ms + patience_ms(200), "%lld ms", (long long)took);
+}
+
+Test(conn, keeps_its_deadline_while_bytes_drip)
+{
+    struct fake *f = fake_start(false, serve_drip, NULL);
+    struct conn *c = connected(f);
+    struct redisReply *r = NULL;
+    int64_t from = clock_mono_ms();
+    jobq_err err;
+
+    ask(c);
+    cr_assert_eq(conn_call(c, from + 300, &r, &err), JOBQ_ETIMEDOUT);
+    expect_elapsed(from, 300);
+    cr_assert_eq(conn_state(c), CONN_DOWN);
+    cr_assert_eq(conn_fd(c), -1);
+    conn_free(c);
+    fake_stop(f);
+}
+
+static void serve_silence(void *ctx, int fd, int number)
+{
+    (void)ctx;
+    (void)number;
+    fake_wait_end(fd);
+}
+
+Test(conn, keeps_its_deadline_while_nobody_greets)
+{
+    struct fake *f = fake_start(true, serve_silence, NULL);
+    struct conn *c = new_conn(fake_url(f));
+    int64_t from = clock_mono_ms();
+    jobq_err err;
+
+    cr_assert_eq(conn_connect(c, from + 200, &err), JOBQ_ETIMEDOUT);
+    expect_elapsed(from, 200);
+    cr_assert_eq(conn_state(c), CONN_DOWN);
+    conn_free(c);
+    fake_stop(f);
+}
+
+/* The first connection answers too late, the others at once. */
+static void serve_late_first(void *ctx, int fd, int number)
+{
+    struct fake_command c;
+
+    (void)ctx;
+    if (!fake_greet(fd) || !fake_read_command(fd, &c))
+        return;
+    fake_command_done(&c);
+    if (number == 0)
+        fake_wait_end(fd);
+    fake_say(fd, number == 0 ? "+late\r\n" : "+fresh\r\n");
+    fake_wait_end(fd);
+}
+
+Test(conn, never_reads_a_late_reply_on_a_new_connection)
+{
+    struct fake *f = fake_start(false, serve_late_first, NULL);
+    struct conn *c = connected(f);
+    struct redisReply *r = NULL;
+
+    ask(c);
+    cr_assert_eq(conn_call(c, soon(50), &r, NULL), JOBQ_ETIMEDOUT);
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), NULL), JOBQ_OK);
+    ask(c);
+    cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_OK);
+    cr_assert_str_eq(r->str, "fresh");
+    freeReplyObject(r);
+    conn_free(c);
+    cr_assert_eq(fake_stop(f), 2);
+}
+
+/* ---- where there is nobody ---- */
+
+Test(conn, says_why_it_cannot_connect)
+{
+    struct fake *f = fake_start(true, serve_silence, NULL);
+    int port = fake_port(f);
+    jobq_err err;
+
+    fake_stop(f);
+    struct conn *c = new_conn(fmt("redis://127.0.0.1:%d", port));
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_ECONN);
+    cr_assert_str_eq(err.msg, fmt("cannot connect to Redis at 127.0.0.1:%d/0: Connection refused", port));
+    cr_assert_eq(conn_state(c), CONN_DOWN);
+    conn_free(c);
+    c = new_conn("unix:///nonexistent/redis.sock");
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_ECONN);
+    cr_assert_not_null(strstr(err.msg, "No such file"), "%s", err.msg);
+    conn_free(c);
+    c = new_conn("redis://no-such-host.invalid");
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_ECONN);
+    cr_assert_not_null(strstr(err.msg, "no-such-host.invalid"), "%s", err.msg);
+    conn_free(c);
+}
+
+Test(conn, tries_the_next_address_of_a_host)
+{
+    struct greeting g = {.replies = {"+OK\r\n", ":1\r\n"}};
+    struct fake *f = fake_start(true, serve_greeting, &g);
+    /* localhost is ::1 too, where nobody listens. */
+    struct conn *c = new_conn(fmt("redis://localhost:%d", fake_port(f)));
+    jobq_err err;
+
+    cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_OK, "%s", err.msg);
+    conn_free(c);
+    fake_stop(f);
+}
+
+Test(conn, refuses_to_talk_while_it_is_down)
+{
+    struct conn *c = new_conn("redis://127.0.0.1:1");
+    struct redisReply *r = NULL;
+    jobq_err err;
+
+    cr_assert_eq(conn_call(c, soon(LONG_MS), &r, &err), JOBQ_ECONN);
+    cr_assert_eq(conn_step(c, &err), JOBQ_ECONN);
+    cr_assert_eq(conn_flush(c, &err), JOBQ_ECONN);
+    cr_assert_eq(conn_next(c, &r, &err), JOBQ_ECONN);
+    cr_assert_eq(conn_events(c), 0u);
+    cr_assert_eq(conn_poll_ms(c), -1);
+    conn_close(c);
+    conn_free(c);
+    conn_free(NULL);
+}
+
+static void serve_hangup(void *ctx, int fd, int number)
+{
+    (void)ctx;
+    (void)number;
+    (void)fake_greet(fd);
+}
+
+Test(conn, takes_no_signal_from_a_closed_socket)
+{
+    struct fake *f = fake_start(true, serve_hangup, NULL);
+    struct conn *c = connected(f);
+    jobq_err err;
+    int code = JOBQ_OK;
+
+    fake_stop(f);
+    for (int i = 0; i < 1000 && code == JOBQ_OK; i++) {
+        ask(c);
+        code = conn_flush(c, &err);
+        if (code == JOBQ_OK)
+            code = conn_step(c, &err);
+    }
+    cr_assert_eq(code, JOBQ_ECONN);
+    conn_free(c);
+}
+
+/* ---- loop, fork, memory ---- */
+
+Test(conn, runs_in_a_loop)
+{
+    struct fake *f = fake_start(true, serve_echo, NULL);
+    struct conn *c = new_conn(fmt("redis://localhost:%d", fake_port(f)));
+    struct redisReply *r = NULL;
+    jobq_err err = {0};
+    int64_t end = soon(LONG_MS);
+
+    cr_assert_eq(conn_start(c, &err), JOBQ_OK);
+    for (bool asked = false; r == NULL && clock_mono_ms() < end;) {
+        struct pollfd p = {.fd = conn_fd(c)};
+        uint32_t events = conn_events(c);
+        p.events = (short)((events & EPOLLIN ? POLLIN : 0) | (events & EPOLLOUT ? POLLOUT : 0));
+        int64_t wait = conn_poll_ms(c);
+        poll(&p, p.fd >= 0 ? 1 : 0, wait >= 0 ? (int)wait : 1000);
+        cr_assert_eq(conn_step(c, &err), JOBQ_OK, "%s", err.msg);
+        if (conn_state(c) != CONN_READY)
+            continue;
+        if (!asked) {
+            resp_command(conn_out(c), "ECHO", "loop", (char *)NULL);
+            cr_assert_eq(conn_events(c), (uint32_t)(EPOLLIN | EPOLLOUT));
+            asked = true;
+            cr_assert_eq(conn_flush(c, &err), JOBQ_OK);
+            cr_assert_eq(conn_events(c), (uint32_t)EPOLLIN);
+        }
+        cr_assert_eq(conn_next(c, &r, &err), JOBQ_OK);
+    }
+    cr_assert_not_null(r);
+    cr_assert_str_eq(r->str, "loop");
+    freeReplyObject(r);
+    conn_free(c);
+    fake_stop(f);
+}
+
+Test(conn, is_left_alone_by_a_child_that_forgets_it)
+{
+    struct fake *f = fake_start(true, serve_echo, NULL);
+    struct conn *c = connected(f);
+    struct redisReply *r = NULL;
+    int status;
+
+    ask(c); /* not yet sent: the child must not send it either */
+    pid_t pid = fork();
+    if (pid == 0) {
+        conn_forget(c);
+        _exit(conn_state(c) == CONN_DOWN && conn_fd(c) == -1 ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_OK);
+    cr_assert_str_eq(r->str, "PING");
+    freeReplyObject(r);
+    conn_free(c);
+    cr_assert_eq(fake_stop(f), 1);
+}
+
+Test(conn, survives_every_refused_allocation)
+{
+    struct fake *f = fake_start(true, serve_echo, NULL);
+    struct redis_url url;
+    struct conn *c = NULL;
+    int code = JOBQ_ENOMEM;
+    long nth;
+
+    cr_assert_eq(url_parse(fake_url(f), &url, NULL), JOBQ_OK);
+    for (nth = 1; code == JOBQ_ENOMEM; nth++) {
+        mem_fail_at(nth, 0);
+        code = conn_new(&url, "unit", &c, NULL);
+        if (code == JOBQ_OK) {
+            code = conn_connect(c, soon(LONG_MS), NULL);
+            mem_fail_at(0, 0);
+            conn_free(c);
+        }
+        mem_fail_at(0, 0);
+    }
+    cr_assert_eq(code, JOBQ_OK);
+    cr_assert_gt(nth, 5);
+    url_done(&url);
+    fake_stop(f);
+}
+
+Test(conn, goes_down_when_a_command_found_no_memory)
+{
+    struct fake *f = fake_start(false, serve_echo, NULL);
+    struct conn *c = connected(f);
+    struct redisReply *r = NULL;
+
+    static const char large[100000];
+    mem_fail_at(1, 1);
+    resp_bytes(conn_out(c), large, sizeof(large));
+    mem_fail_at(0, 0);
+    cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_ENOMEM);
+    cr_assert_eq(conn_state(c), CONN_DOWN);
+    conn_free(c);
+    fake_stop(f);
+}
