@@ -16,6 +16,8 @@ static void keep_reply(void *ctx, size_t i, struct redisReply *reply)
     replies[i] = reply;
 }
 
+#define COUNT_MAX (INT64_C(1) << 40)
+
 int ask_many(struct conn *c, int64_t deadline_ms, struct redisReply **replies, size_t n, jobq_err *err)
 {
     size_t done = 0;
@@ -75,9 +77,15 @@ int64_t ask_int(const struct redisReply *r, int64_t otherwise)
     return otherwise;
 }
 
-int64_t ask_field_int(const struct redisReply *flat, const char *name, int64_t otherwise)
+int64_t ask_count(const struct redisReply *r, int64_t otherwise)
 {
-    return ask_int(ask_field(flat, name), otherwise);
+    int64_t n = ask_int(r, INT64_MIN);
+    return n == INT64_MIN ? otherwise : MIN(MAX(n, 0), COUNT_MAX);
+}
+
+int64_t ask_field_count(const struct redisReply *flat, const char *name, int64_t otherwise)
+{
+    return ask_count(ask_field(flat, name), otherwise);
 }
 
 bool ask_bytes(const struct redisReply *r, const char **bytes, size_t *len)

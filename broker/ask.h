@@ -32,10 +32,12 @@ MUST_CHECK int ask_shape(const struct redisReply *r, int type, const char *what,
 
 /* The value of a field in a flat array name, value, name, value…; NULL: absent. */
 const struct redisReply *ask_field(const struct redisReply *flat, const char *name);
-/* Number of such a field; otherwise when it is absent or nil. */
-int64_t ask_field_int(const struct redisReply *flat, const char *name, int64_t otherwise);
+/* Number of such a field, brought between 0 and 2^40 so that sums cannot overflow; otherwise when it is absent or nil. */
+int64_t ask_field_count(const struct redisReply *flat, const char *name, int64_t otherwise);
 /* The number a reply is, or is the text of; otherwise when it is neither. */
 int64_t ask_int(const struct redisReply *r, int64_t otherwise);
+/* The same for a count or an age, brought between 0 and 2^40. */
+int64_t ask_count(const struct redisReply *r, int64_t otherwise);
 /* The bytes a reply is; false: it is no string. */
 bool ask_bytes(const struct redisReply *r, const char **bytes, size_t *len);
 

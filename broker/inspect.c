@@ -18,6 +18,8 @@
 
 /* jobq:queues holds one small field a queue; more than this is not a deployment but a mistake. */
 #define QUEUES_MAX 100000
+/* Redis's clock, in Unix seconds: some ten thousand years. */
+#define SECONDS_MAX (INT64_C(1) << 38)
 
 /* ---- the server ---- */
 
@@ -68,7 +70,8 @@ int inspect_server(const struct inspect *in, struct inspect_server *out, jobq_er
     rc = read_info(r[0], &s, err);
     if (rc == JOBQ_OK)
         rc = ask_shape(r[1], REDIS_REPLY_ARRAY, "TIME", err);
-    if (rc == JOBQ_OK && (!reply_int(r[1], 0, &seconds) || !reply_int(r[1], 1, &us)))
+    if (rc == JOBQ_OK && (!reply_int(r[1], 0, &seconds) || !reply_int(r[1], 1, &us) || seconds < 0 ||
+                           seconds > SECONDS_MAX || us < 0 || us > 999999))
         rc = error_set(err, JOBQ_EPROTO, "TIME answered no time");
     if (rc == JOBQ_OK) {
         s.clock_ms = seconds * 1000 + us / 1000;
@@ -159,9 +162,10 @@ static int read_lane(const struct redisReply *length, const struct redisReply *g
     int rc = ask_shape(length, REDIS_REPLY_INTEGER, key, err);
     if (rc != JOBQ_OK)
         return rc;
-    *out = (struct inspect_lane){.waiting = length->integer, .exact = true, .oldest_ms = -1};
+    int64_t entries = ask_count(length, 0);
+    *out = (struct inspect_lane){.waiting = entries, .exact = true, .oldest_ms = -1};
     *after = (struct entry_id){0, 0};
-    if (groups->type == REDIS_REPLY_ERROR && length->integer == 0)
+    if (groups->type == REDIS_REPLY_ERROR && entries == 0)
         return JOBQ_OK; /* no such key: an empty lane */
     rc = ask_shape(groups, REDIS_REPLY_ARRAY, key, err);
     if (rc != JOBQ_OK)
@@ -173,10 +177,10 @@ static int read_lane(const struct redisReply *length, const struct redisReply *g
     if (last == NULL || last->type != REDIS_REPLY_STRING ||
         entry_id_parse(last->str, last->len, after) != JOBQ_OK)
         return error_set(err, JOBQ_EPROTO, "XINFO GROUPS %s tells no last-delivered-id", key);
-    out->claimed = ask_field_int(group, "pending", 0);
-    int64_t lag = ask_field_int(group, "lag", -1);
+    out->claimed = ask_field_count(group, "pending", 0);
+    int64_t lag = ask_field_count(group, "lag", -1);
     out->exact = lag >= 0;
-    out->waiting = lag >= 0 ? lag : MAX(length->integer - out->claimed, 0);
+    out->waiting = lag >= 0 ? lag : MAX(entries - out->claimed, 0);
     return JOBQ_OK;
 }
 
@@ -199,7 +203,7 @@ static int read_count(struct redisReply *const *r, int i, const char *key, int64
 {
     int rc = ask_shape(r[i], REDIS_REPLY_INTEGER, key, err);
     if (rc == JOBQ_OK)
-        *out = r[i]->integer;
+        *out = ask_count(r[i], 0);
     return rc;
 }
 

@@ -59,6 +59,8 @@ static int ask_page(const struct inspect *in, const char *command, const char *k
     if (rc != JOBQ_OK)
         return rc;
     rc = ask_shape(*out, REDIS_REPLY_ARRAY, key, err);
+    if (rc == JOBQ_OK && (*out)->elements > count)
+        rc = error_set(err, JOBQ_EPROTO, "%s: Redis answered with more entries than were asked for", key);
     if (rc != JOBQ_OK)
         ask_free(out, 1);
     return rc;

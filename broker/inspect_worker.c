@@ -110,8 +110,8 @@ static int gather_consumers(struct gathering *g, const struct redisReply *r, siz
         struct inspect_worker *w = meet(g, name->str, name->len, partition);
         if (w == NULL)
             return no_memory(err);
-        int64_t idle = ask_field_int(r->element[i], "idle", -1);
-        w->claimed += ask_field_int(r->element[i], "pending", 0);
+        int64_t idle = ask_field_count(r->element[i], "idle", -1);
+        w->claimed += ask_field_count(r->element[i], "pending", 0);
         if (idle >= 0 && (w->idle_ms < 0 || idle < w->idle_ms))
             w->idle_ms = idle;
     }
