@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf: reads the configuration file into a set of values; the only file that knows libconfig (1.5 and 1.7).
+ * conf: reads the configuration file into a set of values; the only file that knows libconfig (1.5
+ * and 1.7).
  *
- * libconfig ignores what nobody asks for, so every setting of the file is walked and compared with the table.
+ * libconfig ignores what nobody asks for, so every setting of the file is walked and compared with
+ * the table.
  */
 #include <inttypes.h>
 #include <libconfig.h>
@@ -14,7 +16,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-/* libconfig 1.5 forgets the string it was reading when it meets a syntax error; that leak is not ours. */
+/* libconfig 1.5 forgets the string it was reading when it meets a syntax error; that leak is not
+ * ours. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define HAS_ASAN 1
@@ -56,19 +59,22 @@ static void locate(const struct reader *r, const config_setting_t *s, const char
 }
 
 /* A value that holds a password must not stand in a file that everybody may read. */
-static int check_exposure(const struct reader *r, const config_setting_t *s, const struct conf_option *o,
-                          const struct conf_value *v, const char *where, jobq_err *err)
+static int check_exposure(const struct reader *r, const config_setting_t *s,
+                          const struct conf_option *o, const struct conf_value *v,
+                          const char *where, jobq_err *err)
 {
     const char *path = NULL;
     char shown[96];
     size_t line = 0;
     mode_t mode = 0;
-    bool secret = v->text && (o->type == CONF_SECRET || (o->type == CONF_STRING && conf_has_password(v->text)));
+    bool secret = v->text && (o->type == CONF_SECRET ||
+                              (o->type == CONF_STRING && conf_has_password(v->text)));
     conf_text_locate(r->text, (size_t)config_setting_source_line(s), &path, &line, &mode);
     if (!secret || !(mode & S_IROTH))
         return JOBQ_OK;
-    return error_set(err, JOBQ_ECONFIG, "%s: holds a password, and everybody may read the file (mode %04o); "
-                                        "run: chmod o-r %s",
+    return error_set(err, JOBQ_ECONFIG,
+                     "%s: holds a password, and everybody may read the file (mode %04o); "
+                     "run: chmod o-r %s",
                      where, (unsigned)mode & 07777u, conf_short_path(path, shown));
 }
 
@@ -113,7 +119,8 @@ static int read_scalar(const struct conf_option *o, const config_setting_t *s, c
     }
     char allowed[CONF_ALLOWED_MAX];
     conf_describe(o, allowed);
-    return error_set(err, JOBQ_ECONFIG, "%s: must be %s%s", where, allowed, is_text ? ", without quotes" : "");
+    return error_set(err, JOBQ_ECONFIG, "%s: must be %s%s", where, allowed,
+                     is_text ? ", without quotes" : "");
 }
 
 static int read_strings(const struct conf_option *o, const config_setting_t *s, const char *where,
@@ -138,8 +145,8 @@ static int read_strings(const struct conf_option *o, const config_setting_t *s, 
     return JOBQ_OK;
 }
 
-static int read_group(const struct reader *r, const struct conf_option *o, const config_setting_t *s,
-                      struct conf_group *g, jobq_err *err)
+static int read_group(const struct reader *r, const struct conf_option *o,
+                      const config_setting_t *s, struct conf_group *g, jobq_err *err)
 {
     char source[CONF_WHERE_MAX];
     char where[CONF_WHERE_MAX];
@@ -157,8 +164,9 @@ static int read_group(const struct reader *r, const struct conf_option *o, const
     return code;
 }
 
-static int read_groups(const struct reader *r, const struct conf_option *o, const config_setting_t *s,
-                       const char *where, struct conf_value *v, jobq_err *err)
+static int read_groups(const struct reader *r, const struct conf_option *o,
+                       const config_setting_t *s, const char *where, struct conf_value *v,
+                       jobq_err *err)
 {
     int n = config_setting_length(s);
     int code = JOBQ_OK;
@@ -178,8 +186,8 @@ static int read_groups(const struct reader *r, const struct conf_option *o, cons
     return code;
 }
 
-static int read_option(const struct reader *r, const struct conf_option *o, const config_setting_t *s,
-                       bool from_file, jobq_err *err)
+static int read_option(const struct reader *r, const struct conf_option *o,
+                       const config_setting_t *s, bool from_file, jobq_err *err)
 {
     char source[CONF_WHERE_MAX];
     char where[CONF_WHERE_MAX];
@@ -230,7 +238,8 @@ static int read_setting(const struct reader *r, const config_setting_t *s, jobq_
     int len = snprintf(key, sizeof(key), "%s%.*s", r->group, CONF_NAME_MAX, name);
     bool fits = (size_t)len < sizeof(key) && strlen(name) <= CONF_NAME_MAX;
     const struct conf_option *o = fits ? conf_find(r->table, key, strlen(key), false) : NULL;
-    const struct conf_option *file_form = fits && !o ? conf_find_file_form(r->table, key, false) : NULL;
+    const struct conf_option *file_form =
+        fits && !o ? conf_find_file_form(r->table, key, false) : NULL;
     if (o || file_form)
         return read_option(r, o ? o : file_form, s, !o, err);
     locate(r, s, key, source, where);

@@ -20,16 +20,19 @@ struct names {
     enum conf_level foreign;
 };
 
-static void say_where(const struct names *n, size_t i, const char *name, size_t len, char out[static CONF_WHERE_MAX])
+static void say_where(const struct names *n, size_t i, const char *name, size_t len,
+                      char out[static CONF_WHERE_MAX])
 {
     char shown[96];
     if (n->lines)
-        snprintf(out, CONF_WHERE_MAX, "%s:%zu: %.*s", conf_short_path(n->path, shown), n->lines[i], (int)len, name);
+        snprintf(out, CONF_WHERE_MAX, "%s:%zu: %.*s", conf_short_path(n->path, shown), n->lines[i],
+                 (int)len, name);
     else
         snprintf(out, CONF_WHERE_MAX, "environment %.*s", (int)len, name);
 }
 
-/* The value of a name, NULL when it is absent or empty. As elsewhere the last line of a file counts, and the first variable. */
+/* The value of a name, NULL when it is absent or empty. As elsewhere the last line of a file
+ * counts, and the first variable. */
 static const char *look_up(const struct names *n, const char *name, size_t len, size_t *at)
 {
     const char *found = NULL;
@@ -44,15 +47,17 @@ static const char *look_up(const struct names *n, const char *name, size_t len, 
 }
 
 /* Sets an option from NAME or NAME_FILE. *found tells whether one of them was there. */
-static int apply_name(struct conf *c, const struct conf_option *o, const struct names *n, const char *name,
-                      size_t len, enum conf_level level, bool *found, jobq_err *err)
+static int apply_name(struct conf *c, const struct conf_option *o, const struct names *n,
+                      const char *name, size_t len, enum conf_level level, bool *found,
+                      jobq_err *err)
 {
     char file_name[CONF_NAME_MAX * 2];
     char where[CONF_WHERE_MAX];
     struct conf_value v = {0};
     size_t at = 0;
     int code = JOBQ_OK;
-    int file_len = snprintf(file_name, sizeof(file_name), "%.*s_FILE", (int)MIN(len, (size_t)CONF_NAME_MAX + 8), name);
+    int file_len = snprintf(file_name, sizeof(file_name), "%.*s_FILE",
+                            (int)MIN(len, (size_t)CONF_NAME_MAX + 8), name);
     const char *text = look_up(n, name, len, &at);
     const char *path = NULL;
     if (o->type == CONF_SECRET || o->type == CONF_STRING)
@@ -62,7 +67,8 @@ static int apply_name(struct conf *c, const struct conf_option *o, const struct 
         return JOBQ_OK;
     say_where(n, at, text ? name : file_name, text ? len : (size_t)file_len, where);
     if (text && path)
-        return error_set(err, JOBQ_ECONFIG, "%s: %s is set too; only one of them may be", where, file_name);
+        return error_set(err, JOBQ_ECONFIG, "%s: %s is set too; only one of them may be", where,
+                         file_name);
     if (text)
         code = conf_value_from_text(o, text, where, &v, err);
     else
@@ -73,7 +79,8 @@ static int apply_name(struct conf *c, const struct conf_option *o, const struct 
     return code;
 }
 
-static int apply_option(struct conf *c, const struct conf_option *o, const struct names *n, jobq_err *err)
+static int apply_option(struct conf *c, const struct conf_option *o, const struct names *n,
+                        jobq_err *err)
 {
     char own[CONF_NAME_MAX + 8];
     bool found = false;
@@ -121,7 +128,8 @@ static char *unquote(char *value)
     return value;
 }
 
-/* "NAME=value" in place of a line of it; NULL: not such a line. The closing white space is gone already. */
+/* "NAME=value" in place of a line of it; NULL: not such a line. The closing white space is gone
+ * already. */
 static char *parse_line(char *line)
 {
     if (strncmp(line, "export ", 7) == 0)
@@ -151,7 +159,8 @@ static void trim_end(char *line)
 }
 
 /* Cuts text into entries, with a line number each; both arrays have room for every line. */
-static int parse_lines(char *text, const char *path, const char **entries, size_t *lines, jobq_err *err)
+static int parse_lines(char *text, const char *path, const char **entries, size_t *lines,
+                       jobq_err *err)
 {
     char shown[96];
     size_t n = 0;
@@ -166,7 +175,8 @@ static int parse_lines(char *text, const char *path, const char **entries, size_
             continue;
         entries[n] = parse_line(line);
         if (!entries[n])
-            return error_set(err, JOBQ_ECONFIG, "%s:%zu: must be NAME=value, or NAME=\"value\", or a # comment",
+            return error_set(err, JOBQ_ECONFIG,
+                             "%s:%zu: must be NAME=value, or NAME=\"value\", or a # comment",
                              conf_short_path(path, shown), number);
         lines[n++] = number;
     }
@@ -238,7 +248,8 @@ int conf_set_flag(struct conf *c, const char *name, const char *value, jobq_err 
     return code;
 }
 
-int conf_set_foreign(struct conf *c, const char *name, const char *value, const char *source, jobq_err *err)
+int conf_set_foreign(struct conf *c, const char *name, const char *value, const char *source,
+                     jobq_err *err)
 {
     struct conf_value v = {0};
     const struct conf_option *o = conf_find(c->table, name, strlen(name), false);

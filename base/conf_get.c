@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf_get: reading a set of values, and comparing two for a reload. A name or type that the table does not have is a bug.
+ * conf_get: reading a set of values, and comparing two for a reload. A name or type that the table
+ * does not have is a bug.
  */
 #include <string.h>
 
 #include "base/conf_impl.h"
 #include "base/error.h"
 
-static const struct conf_value *get(const struct conf_option *table, const struct conf_value *values,
-                                    const char *name, unsigned types)
+static const struct conf_value *get(const struct conf_option *table,
+                                    const struct conf_value *values, const char *name,
+                                    unsigned types)
 {
     const struct conf_option *o = conf_find(table, name, strlen(name), false);
     ASSERT(o && (1u << o->type & types));
@@ -91,9 +93,11 @@ static bool texts_differ(const char *a, const char *b)
     return !a != !b || (a && strcmp(a, b) != 0);
 }
 
-static bool needs_restart(const struct conf_option *o, const struct conf_value *a, const struct conf_value *b);
+static bool needs_restart(const struct conf_option *o, const struct conf_value *a,
+                          const struct conf_value *b);
 
-/* In a list that needs a restart, fields that apply live may differ, the groups and their other fields may not. */
+/* In a list that needs a restart, fields that apply live may differ, the groups and their other
+ * fields may not. */
 static bool groups_need_restart(const struct conf_value *a, const struct conf_value *b)
 {
     for (size_t i = 0; i < a->count; i++) {
@@ -105,7 +109,8 @@ static bool groups_need_restart(const struct conf_value *a, const struct conf_va
     return false;
 }
 
-static bool needs_restart(const struct conf_option *o, const struct conf_value *a, const struct conf_value *b)
+static bool needs_restart(const struct conf_option *o, const struct conf_value *a,
+                          const struct conf_value *b)
 {
     if (o->applies == CONF_LIVE)
         return false;

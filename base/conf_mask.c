@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf_mask: shows URLs (Redis, PostgreSQL, SMTP) and libpq conninfo strings without their passwords. When in doubt
- * it hides too much. Pure.
+ * conf_mask: shows URLs (Redis, PostgreSQL, SMTP) and libpq conninfo strings without their
+ * passwords. When in doubt it hides too much. Pure.
  */
 #include <ctype.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf_print: values and tables for people. What it writes are documents of the product: keep them stable.
+ * conf_print: values and tables for people. What it writes are documents of the product: keep them
+ * stable.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -200,7 +201,8 @@ static void print_default(const struct conf_option *o, FILE *out)
 }
 
 /* What is allowed, as a sentence; nothing for plain strings. */
-static void print_allowed(const struct conf_option *o, const char *before, const char *after, FILE *out)
+static void print_allowed(const struct conf_option *o, const char *before, const char *after,
+                          FILE *out)
 {
     char allowed[CONF_ALLOWED_MAX];
     if (o->type == CONF_STRING || o->type == CONF_SECRET || is_list(o))
@@ -257,7 +259,8 @@ static void print_sample_option(const struct conf_option *o, size_t group, FILE 
     const char *before = group ? "    # " : "# ";
     fprintf(out, "%s%s\n", before, o->help);
     print_allowed(o, before, "\n", out);
-    fprintf(out, "%s%s\n", before, o->applies == CONF_LIVE ? "Takes effect at reload." : "Takes effect at start.");
+    fprintf(out, "%s%s\n", before,
+            o->applies == CONF_LIVE ? "Takes effect at reload." : "Takes effect at start.");
     if (is_list(o)) {
         print_sample_list(o, out);
         return;
@@ -283,8 +286,8 @@ static void print_sample(const struct conf_option *table, FILE *out)
 static void print_markdown_rows(const struct conf_option *table, bool fields, FILE *out)
 {
     fputs(fields ? "\n| field | value | default | takes effect | meaning |\n|---|---|---|---|---|\n"
-                        : "\n| option | value | default | takes effect | environment | meaning |\n"
-                          "|---|---|---|---|---|---|\n",
+                 : "\n| option | value | default | takes effect | environment | meaning |\n"
+                   "|---|---|---|---|---|---|\n",
           out);
     for (const struct conf_option *o = table; o->name; o++) {
         char env[CONF_NAME_MAX + 8];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf_text: one text out of a configuration file and those it includes, and the way back from a line of it.
+ * conf_text: one text out of a configuration file and those it includes, and the way back from a
+ * line of it.
  *
- * libconfig could include by itself, but it would open anything (a FIFO, a device), at any size, name included files
- * differently from version to version, and not say what their permissions are. Besides, version 1.5 silently cuts
- * whole numbers to 32 bits unless they end in L: so that is appended here to long ones.
+ * libconfig could include by itself, but it would open anything (a FIFO, a device), at any size,
+ * name included files differently from version to version, and not say what their permissions are.
+ * Besides, version 1.5 silently cuts whole numbers to 32 bits unless they end in L: so that is
+ * appended here to long ones.
  *
  * Only what libconfig's scanner needs is understood: strings, comments, names, numbers.
  */
@@ -45,7 +47,8 @@ struct source {
     bool line_start; /* only white space so far */
 };
 
-static int take_file(struct conf_text *t, const char *path, const struct source *includer, jobq_err *err);
+static int take_file(struct conf_text *t, const char *path, const struct source *includer,
+                     jobq_err *err);
 
 const char *conf_short_path(const char *path, char out[static 96])
 {
@@ -83,7 +86,8 @@ static int read_fd(int fd, size_t size, char **out, size_t *len, jobq_err *err)
     return JOBQ_ECONFIG;
 }
 
-int conf_read_file(const char *path, size_t max, char **out, size_t *len, mode_t *mode, jobq_err *err)
+int conf_read_file(const char *path, size_t max, char **out, size_t *len, mode_t *mode,
+                   jobq_err *err)
 {
     char shown[96];
     struct stat st;
@@ -143,7 +147,8 @@ void conf_text_locate(const struct conf_text *t, size_t line, const char **path,
         i--;
     const struct conf_text_piece *piece = &t->pieces[i - 1];
     *path = t->files[piece->file].path;
-    *path_line = line < piece->text_line ? piece->file_line : piece->file_line + (line - piece->text_line);
+    *path_line =
+        line < piece->text_line ? piece->file_line : piece->file_line + (line - piece->text_line);
     *mode = t->files[piece->file].mode;
 }
 
@@ -164,8 +169,8 @@ void conf_text_done(struct conf_text *t)
 static int complain(const struct source *s, jobq_err *err, const char *what)
 {
     char shown[96];
-    return error_set(err, JOBQ_ECONFIG, "%s:%zu: %s", conf_short_path(s->t->files[s->file].path, shown),
-                     s->line, what);
+    return error_set(err, JOBQ_ECONFIG, "%s:%zu: %s",
+                     conf_short_path(s->t->files[s->file].path, shown), s->line, what);
 }
 
 static void copy(struct source *s, size_t n)
@@ -232,7 +237,8 @@ static void copy_name(struct source *s)
     copy(s, n);
 }
 
-/* The path named at s->p, right after the opening quote, taken beside the including file; NULL: no memory. */
+/* The path named at s->p, right after the opening quote, taken beside the including file; NULL: no
+ * memory. */
 static char *resolve(const struct source *s, size_t len)
 {
     const char *from = s->t->files[s->file].path;
@@ -308,7 +314,8 @@ static int copy_file(struct source *s, jobq_err *err)
     while (code == JOBQ_OK && s->p < s->end) {
         code = copy_token(s, err);
         if (code == JOBQ_OK && s->t->text.failed)
-            code = s->t->text.len > TEXT_MAX / 2 ? complain(s, err, "too much is included") : conf_no_memory(err);
+            code = s->t->text.len > TEXT_MAX / 2 ? complain(s, err, "too much is included")
+                                                 : conf_no_memory(err);
     }
     if (code == JOBQ_OK && s->depth > 0 && !s->line_start) {
         buf_append_char(&s->t->text, '\n');
@@ -318,7 +325,8 @@ static int copy_file(struct source *s, jobq_err *err)
 }
 
 /* includer is NULL for the file that was asked for. */
-static int take_file(struct conf_text *t, const char *path, const struct source *includer, jobq_err *err)
+static int take_file(struct conf_text *t, const char *path, const struct source *includer,
+                     jobq_err *err)
 {
     char *bytes = NULL;
     char shown[96];
@@ -326,7 +334,8 @@ static int take_file(struct conf_text *t, const char *path, const struct source 
     mode_t mode = 0;
     int code = conf_read_file(path, CONF_FILE_MAX, &bytes, &len, &mode, err);
     if (code != JOBQ_OK && includer)
-        error_prefix(err, "%s:%zu", conf_short_path(t->files[includer->file].path, shown), includer->line);
+        error_prefix(err, "%s:%zu", conf_short_path(t->files[includer->file].path, shown),
+                     includer->line);
     if (code != JOBQ_OK)
         return code;
     code = add_file(t, path, mode, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf_value: the set of values behind struct conf: checked when they come in, handed out as they are, compared for a
- * reload. Owns every string; texts are wiped when they go, since any may hold a password.
+ * conf_value: the set of values behind struct conf: checked when they come in, handed out as they
+ * are, compared for a reload. Owns every string; texts are wiped when they go, since any may hold a
+ * password.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -43,7 +44,8 @@ static bool names_equal(const char *name, const char *given, size_t len, bool lo
     return i == len && !name[i];
 }
 
-const struct conf_option *conf_find(const struct conf_option *table, const char *name, size_t len, bool loose)
+const struct conf_option *conf_find(const struct conf_option *table, const char *name, size_t len,
+                                    bool loose)
 {
     for (; table->name; table++)
         if (names_equal(table->name, name, len, loose))
@@ -51,7 +53,8 @@ const struct conf_option *conf_find(const struct conf_option *table, const char 
     return NULL;
 }
 
-const struct conf_option *conf_find_file_form(const struct conf_option *table, const char *name, bool loose)
+const struct conf_option *conf_find_file_form(const struct conf_option *table, const char *name,
+                                              bool loose)
 {
     static const char ending[] = "_file";
     size_t len = strlen(name);
@@ -80,7 +83,8 @@ void conf_flag_name(const char *name, char out[static CONF_NAME_MAX + 8])
     out[n] = '\0';
 }
 
-int conf_unknown(const struct conf_option *table, const char *where, const char *what, const char *name,
+int conf_unknown(const struct conf_option *table, const char *where, const char *what,
+                 const char *name,
                  void (*spell)(const char *name, char out[static CONF_NAME_MAX + 8]), jobq_err *err)
 {
     const char *names[CANDIDATES_MAX];
@@ -130,8 +134,8 @@ int conf_refuse(const struct conf_option *o, const char *where, const char *give
         return error_set(err, JOBQ_ECONFIG, "%s: must be %s", where, allowed);
     size_t len = strlen(given);
     size_t cut = text_cut(given, len, 24);
-    return error_set(err, JOBQ_ECONFIG, "%s: must be %s, not \"%.*s%s\"", where, allowed, (int)cut, given,
-                     cut < len ? "…" : "");
+    return error_set(err, JOBQ_ECONFIG, "%s: must be %s, not \"%.*s%s\"", where, allowed, (int)cut,
+                     given, cut < len ? "…" : "");
 }
 
 int conf_value_from_number(const struct conf_option *o, int64_t number, const char *where,
@@ -150,7 +154,8 @@ int conf_value_from_number(const struct conf_option *o, int64_t number, const ch
 static int bool_from_text(const struct conf_option *o, const char *text, const char *where,
                           struct conf_value *v, jobq_err *err)
 {
-    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "n", "y", "0", "1"};
+    static const char *const words[] = {"false", "true", "no", "yes", "off",
+                                        "on",    "n",    "y",  "0",   "1"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (strcasecmp(text, words[i]) == 0) {
             v->number = i % 2;
@@ -213,12 +218,14 @@ int conf_value_from_text(const struct conf_option *o, const char *text, const ch
         break;
     case CONF_STRINGS:
     case CONF_GROUPS:
-        return error_set(err, JOBQ_ECONFIG, "%s: a list can be given in the configuration file only", where);
+        return error_set(err, JOBQ_ECONFIG,
+                         "%s: a list can be given in the configuration file only", where);
     }
     if (code != JOBQ_OK)
         return conf_refuse(o, where, text, err);
-    return conf_value_from_number(o, number, where, v, err) == JOBQ_OK ? JOBQ_OK
-                                                                       : conf_refuse(o, where, text, err);
+    return conf_value_from_number(o, number, where, v, err) == JOBQ_OK
+               ? JOBQ_OK
+               : conf_refuse(o, where, text, err);
 }
 
 int conf_value_from_secret_file(const struct conf_option *o, const char *path, const char *where,
@@ -239,8 +246,8 @@ int conf_value_from_secret_file(const struct conf_option *o, const char *path, c
     return code;
 }
 
-int conf_put(struct conf_value *slot, struct conf_value *v, enum conf_level level, const char *source,
-             jobq_err *err)
+int conf_put(struct conf_value *slot, struct conf_value *v, enum conf_level level,
+             const char *source, jobq_err *err)
 {
     if (level < slot->level) {
         conf_value_done(v);

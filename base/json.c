@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json: see json.h. One pass over the bytes: plain ASCII inside strings is skipped 16 (SSE2) or 8 bytes at a time, UTF-8
- * is checked where it stands, and what is open is one bit per level. Nothing is allocated. Safe from any thread.
+ * json: see json.h. One pass over the bytes: plain ASCII inside strings is skipped 16 (SSE2) or 8
+ * bytes at a time, UTF-8 is checked where it stands, and what is open is one bit per level. Nothing
+ * is allocated. Safe from any thread.
  */
 #include "base/json.h"
 
@@ -19,9 +20,10 @@
 struct scan {
     const uint8_t *p; /* next byte */
     const uint8_t *end;
-    const char *what;  /* why it failed; p is where */
-    uint64_t objects;  /* bit 0: the innermost open value is an object; bit 1: the one around it; … */
-    unsigned depth;    /* open values */
+    const char *what; /* why it failed; p is where */
+    uint64_t
+        objects; /* bit 0: the innermost open value is an object; bit 1: the one around it; … */
+    unsigned depth; /* open values */
 };
 _Static_assert(JSON_MAX_DEPTH <= 64, "one bit a level");
 
@@ -271,7 +273,8 @@ static bool scan_key(struct scan *s)
     return true;
 }
 
-/* Opens an object or array; *inside tells whether a first value follows, else it is closed again. */
+/* Opens an object or array; *inside tells whether a first value follows, else it is closed again.
+ */
 static bool scan_open(struct scan *s, bool object, bool *inside)
 {
     if (s->depth == JSON_MAX_DEPTH)

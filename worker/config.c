@@ -89,7 +89,8 @@ static int load_sources(struct worker_config *c, jobq_err *err)
 static int count_processors(void)
 {
     cpu_set_t set;
-    long n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    long n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+                                                          : sysconf(_SC_NPROCESSORS_ONLN);
     return (int)MAX(1L, MIN(n, (long)EXECUTORS_MAX));
 }
 
@@ -103,7 +104,8 @@ static void take_numbers(struct worker_config *c)
     c->drain_grace_ms = conf_int(conf, "drain_grace");
     c->done_retention_ms = conf_int(conf, "done_retention");
     c->max_payload_bytes = conf_int(conf, "max_payload");
-    c->executors = conf_is_set(conf, "executors") ? (int)conf_int(conf, "executors") : count_processors();
+    c->executors =
+        conf_is_set(conf, "executors") ? (int)conf_int(conf, "executors") : count_processors();
     c->executor_max_jobs = conf_int(conf, "executor_max_jobs");
     c->executor_max_rss_bytes = conf_int(conf, "executor_max_rss");
     c->max_held = (int)conf_int(conf, "max_held");
@@ -130,8 +132,8 @@ static int take_servers(struct worker_config *c, jobq_err *err)
 /* What handlers may ask for: how to reach the forum and its mail server, nothing of ours. */
 static bool is_for_handlers(const char *option)
 {
-    return strcmp(option, "postgres") == 0 || strcmp(option, "schema") == 0 || strncmp(option, "mail.", 5) == 0 ||
-           strncmp(option, "forum.", 6) == 0;
+    return strcmp(option, "postgres") == 0 || strcmp(option, "schema") == 0 ||
+           strncmp(option, "mail.", 5) == 0 || strncmp(option, "forum.", 6) == 0;
 }
 
 static int take_host_strings(struct worker_config *c, jobq_err *err)
@@ -194,8 +196,8 @@ static int build(const struct config_sources *sources, struct worker_config **ou
     return JOBQ_OK;
 }
 
-int worker_config_load(int argc, const char *const *argv, const char *const *envp, struct worker_config **out,
-                       jobq_err *err)
+int worker_config_load(int argc, const char *const *argv, const char *const *envp,
+                       struct worker_config **out, jobq_err *err)
 {
     struct config_sources sources = {.argc = argc, .argv = argv, .envp = envp};
     enum config_command command = CONFIG_RUN;
@@ -217,7 +219,8 @@ int worker_config_load(int argc, const char *const *argv, const char *const *env
     return JOBQ_OK;
 }
 
-int worker_config_reload(const struct worker_config *current, struct worker_config **out, jobq_err *err)
+int worker_config_reload(const struct worker_config *current, struct worker_config **out,
+                         jobq_err *err)
 {
     struct worker_config *next = NULL;
     int code = build(current->sources, &next, err);
@@ -234,7 +237,8 @@ int worker_config_reload(const struct worker_config *current, struct worker_conf
 
 /* ---- questions ---- */
 
-const struct worker_limits *worker_config_limits(const struct worker_config *c, const char *type, size_t len)
+const struct worker_limits *worker_config_limits(const struct worker_config *c, const char *type,
+                                                 size_t len)
 {
     size_t low = 0;
     size_t high = c->type_count;

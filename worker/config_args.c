@@ -10,39 +10,58 @@
 
 #define NAME_SIZE 96
 
+#define WEEK_MS 604800000
+#define MONTH_MS 2592000000 /* 30 days: every limit fits in 32 bits */
+
 static const struct conf_option queue_fields[] = {
-    {.name = "name", .type = CONF_STRING, .applies = CONF_START, .help = "Its name: 1 to 64 of a-z 0-9 _ . : -"},
-    {.name = "weight", .type = CONF_INT, .fallback = "1", .applies = CONF_LIVE, .min = 1, .max = 1000,
+    {.name = "name",
+     .type = CONF_STRING,
+     .applies = CONF_START,
+     .help = "Its name: 1 to 64 of a-z 0-9 _ . : -"},
+    {.name = "weight",
+     .type = CONF_INT,
+     .fallback = "1",
+     .applies = CONF_LIVE,
+     .min = 1,
+     .max = 1000,
      .help = "Its share beside the other queues."},
-    {.name = "partitions", .type = CONF_INT, .fallback = "1", .applies = CONF_START, .min = 1, .max = 256,
+    {.name = "partitions",
+     .type = CONF_INT,
+     .fallback = "1",
+     .applies = CONF_START,
+     .min = 1,
+     .max = 256,
      .help = "Partitions it gets if it is new; those of a queue that is there stay."},
     {.name = NULL},
 };
 
+#define FIELD(n, t, lo, hi, h) {.name = (n), .type = (t), .min = (lo), .max = (hi), .help = (h)}
+
 static const struct conf_option type_fields[] = {
-    {.name = "name", .type = CONF_STRING, .help = "The type: 1 to 64 of a-z 0-9 _ . : -"},
-    {.name = "max_attempts", .type = CONF_INT, .min = 1, .max = 65535, .help = "Instead of max_attempts."},
-    {.name = "backoff", .type = CONF_MS, .min = 0, .max = 604800000, .help = "Instead of backoff."},
-    {.name = "backoff_cap", .type = CONF_MS, .min = 0, .max = 2592000000, .help = "Instead of backoff_cap."},
-    {.name = "soft_limit", .type = CONF_MS, .min = 1, .max = 2592000000, .help = "Instead of soft_limit."},
-    {.name = "hard_limit", .type = CONF_MS, .min = 0, .max = 2592010000,
-     .help = "Instead of hard_limit. Not set, or 0, beside a soft_limit of its own: that and 10 s."},
+    FIELD("name", CONF_STRING, 0, 0, "The type: 1 to 64 of a-z 0-9 _ . : -"),
+    FIELD("max_attempts", CONF_INT, 1, 65535, "Instead of max_attempts."),
+    FIELD("backoff", CONF_MS, 0, WEEK_MS, "Instead of backoff."),
+    FIELD("backoff_cap", CONF_MS, 0, MONTH_MS, "Instead of backoff_cap."),
+    FIELD("soft_limit", CONF_MS, 1, MONTH_MS, "Instead of soft_limit."),
+    FIELD("hard_limit", CONF_MS, 0, MONTH_MS + HARD_ABOVE_SOFT_MS,
+          "Instead of hard_limit. Not set, or 0, beside a soft_limit of its own: that and 10 s."),
     {.name = NULL},
 };
 
-#define TEXT(n, d, a, foreign, h)                                                                  \
-    {.name = (n), .type = CONF_STRING, .fallback = (d), .applies = CONF_##a, .foreign_env = (foreign), .help = (h)},
-#define SECRET(n, foreign, h)                                                                      \
-    {.name = (n), .type = CONF_SECRET, .applies = CONF_START, .foreign_env = (foreign), .help = (h)},
-#define RANGE(t, n, d, a, lo, hi, h)                                                               \
-    {.name = (n), .type = (t), .fallback = (d), .applies = CONF_##a, .min = (lo), .max = (hi), .help = (h)},
-#define NUMBER(n, d, a, lo, hi, h) RANGE(CONF_INT, n, d, a, lo, hi, h)
-#define MS(n, d, a, lo, hi, h) RANGE(CONF_MS, n, d, a, lo, hi, h)
-#define BYTES(n, d, a, lo, hi, h) RANGE(CONF_BYTES, n, d, a, lo, hi, h)
+#define ROW(n, t, d, a, ...)                                                                       \
+    {.name = (n), .type = (t), .fallback = (d), .applies = (a), __VA_ARGS__},
+#define TEXT(n, d, a, other, h)                                                                    \
+    ROW(n, CONF_STRING, d, CONF_##a, .foreign_env = (other), .help = (h))
+#define SECRET(n, other, h)                                                                        \
+    ROW(n, CONF_SECRET, NULL, CONF_START, .foreign_env = (other), .help = (h))
+#define RANGE(t, n, d, a, lo, hi, h) ROW(n, t, d, a, .min = (lo), .max = (hi), .help = (h))
+#define NUMBER(n, d, a, lo, hi, h) RANGE(CONF_INT, n, d, CONF_##a, lo, hi, h)
+#define MS(n, d, a, lo, hi, h) RANGE(CONF_MS, n, d, CONF_##a, lo, hi, h)
+#define BYTES(n, d, a, lo, hi, h) RANGE(CONF_BYTES, n, d, CONF_##a, lo, hi, h)
 #define CHOICE(n, d, a, words, h)                                                                  \
-    {.name = (n), .type = CONF_CHOICE, .fallback = (d), .applies = CONF_##a, .choices = (words), .help = (h)},
-#define STRINGS(n, a, h) {.name = (n), .type = CONF_STRINGS, .applies = CONF_##a, .help = (h)},
-#define GROUPS(n, a, f, h) {.name = (n), .type = CONF_GROUPS, .applies = CONF_##a, .fields = (f), .help = (h)},
+    ROW(n, CONF_CHOICE, d, CONF_##a, .choices = (words), .help = (h))
+#define STRINGS(n, a, h) ROW(n, CONF_STRINGS, NULL, CONF_##a, .help = (h))
+#define GROUPS(n, a, f, h) ROW(n, CONF_GROUPS, NULL, CONF_##a, .fields = (f), .help = (h))
 
 static const struct conf_option table[] = {
 #include "worker/config.def"
@@ -127,7 +146,8 @@ static int next_arg(const struct config_sources *s, int *i, struct arg *out, job
     return out->value ? JOBQ_OK : error_set(err, JOBQ_EINVAL, "--%s needs a value", out->name);
 }
 
-int config_read_args(struct config_sources *s, enum config_command *command, struct conf *conf, jobq_err *err)
+int config_read_args(struct config_sources *s, enum config_command *command, struct conf *conf,
+                     jobq_err *err)
 {
     struct arg arg;
     int code = JOBQ_OK;
@@ -165,8 +185,8 @@ static const char usage[] =
     "  --version, --help\n"
     "\n"
     "A value from a flag counts before the environment (JOBQ_REDIS for --redis), that before the\n"
-    "environment file, that before the configuration file, which alone has lists. JOBQ_MAIL_PASSWORD_FILE\n"
-    "and the like name a file that holds the value.\n"
+    "environment file, that before the configuration file, which alone has lists.\n"
+    "JOBQ_MAIL_PASSWORD_FILE and the like name a file that holds the value.\n"
     "\n";
 
 static const char markdown[] =
@@ -174,26 +194,33 @@ static const char markdown[] =
     "\n"
     "Written by `jobd --print-markdown` from `worker/config.def`; do not edit.\n"
     "\n"
-    "A value comes from, in this order: a flag (`--mail-url` for `mail.url`), the environment, the file of\n"
-    "`--env-file`, the configuration file, the default. An option with a dot is a member of a group in the file:\n"
-    "`mail = { url = \"…\"; };`. Lists (`queues`, `types`, `modules`) come from the file only. Durations are whole\n"
-    "milliseconds or texts such as `\"500ms\"`, `\"30s\"`, `\"10m\"`, `\"1h\"`, `\"7d\"`; sizes are bytes or texts such as\n"
-    "`\"256KiB\"`, `\"1MiB\"`. An empty text means not set.\n"
+    "A value comes from, in this order: a flag (`--mail-url` for `mail.url`), the\n"
+    "environment, the file of `--env-file`, the configuration file, the default. An\n"
+    "option with a dot is a member of a group in the file: `mail = { url = \"…\"; };`.\n"
+    "Lists (`queues`, `types`, `modules`) come from the file only. Durations are whole\n"
+    "milliseconds or texts such as `\"500ms\"`, `\"30s\"`, `\"10m\"`, `\"1h\"`, `\"7d\"`; sizes are\n"
+    "bytes or texts such as `\"256KiB\"`, `\"1MiB\"`. An empty text means not set.\n"
     "\n"
-    "`…_FILE` after an environment name, `_file` after an option in the file and `-file` after a flag name a file that\n"
-    "holds the value; a configuration file that everybody may read must not hold passwords itself.\n"
-    "`@include \"other.conf\"` on a line of its own includes a file from beside the one it stands in.\n"
+    "`…_FILE` after an environment name, `_file` after an option in the file and `-file`\n"
+    "after a flag name a file that holds the value; a configuration file that everybody\n"
+    "may read must not hold passwords itself. `@include \"other.conf\"` on a line of its\n"
+    "own includes a file from beside the one it stands in.\n"
     "\n"
-    "Where neither file nor environment sets ours, the forum's own variables are used: `POSTGRES_HOST`, `_PORT`, `_DB`,\n"
-    "`_USER`, `_PASSWORD` for `postgres`; `REDIS_HOST`, `_PORT`, `_PASSWORD` for `redis`; `MISAGO_EMAIL_HOST`, `_PORT`,\n"
-    "`_USER`, `_PASSWORD`, `_USE_TLS`, `_USE_SSL` for `mail.url`, `mail.user`, `mail.password`, `mail.tls`.\n"
+    "Where neither file nor environment sets ours, the forum's own variables are used:\n"
+    "`POSTGRES_HOST`, `_PORT`, `_DB`, `_USER`, `_PASSWORD` for `postgres`; `REDIS_HOST`,\n"
+    "`_PORT`, `_PASSWORD` for `redis`; `MISAGO_EMAIL_HOST`, `_PORT`, `_USER`,\n"
+    "`_PASSWORD`, `_USE_TLS`, `_USE_SSL` for `mail.url`, `mail.user`, `mail.password`,\n"
+    "`mail.tls`.\n"
     "\n"
-    "SIGHUP reads everything again. What takes effect at start cannot change then: such a change is refused as a whole.\n";
+    "SIGHUP reads everything again. What takes effect at start cannot change then: such a\n"
+    "change is refused as a whole.\n";
 
 static const char sample[] =
-    "# Configuration of jobd, in the syntax of libconfig. Written by jobd --print-sample: every option with its\n"
-    "# default, or with … where there is none. Remove the # before what you change; docs/options.md says more.\n"
-    "# Passwords: keep this file unreadable for others (chmod o-r), or name a file: password_file = \"/path\".\n";
+    "# Configuration of jobd, in the syntax of libconfig. Written by jobd --print-sample: every\n"
+    "# option with its default, or with … where there is none. Remove the # before what you\n"
+    "# change; docs/options.md says more.\n"
+    "# Passwords: keep this file unreadable for others (chmod o-r), or name a file:\n"
+    "# password_file = \"/path\".\n";
 
 void config_do_command(enum config_command command)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config_check: takes values out of the set, checking what a table of types and ranges cannot say: names, doubles,
- * limits that contradict each other, files that are not there.
+ * config_check: takes values out of the set, checking what a table of types and ranges cannot say:
+ * names, doubles, limits that contradict each other, files that are not there.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,7 +17,8 @@
 #include "broker/keys.h"
 #include "worker/config_impl.h"
 
-/* Where modules and the executor were installed, below the directory above jobd's own; the build says it. */
+/* Where modules and the executor were installed, below the directory above jobd's own; the build
+ * says it. */
 #ifndef JOBQ_LIBDIR
 #define JOBQ_LIBDIR "lib"
 #endif
@@ -27,7 +28,8 @@
 
 #define ALPHABET "1 to 64 of a-z 0-9 _ . : -"
 
-static int refuse(const struct worker_config *c, const char *option, const char *what, jobq_err *err)
+static int refuse(const struct worker_config *c, const char *option, const char *what,
+                  jobq_err *err)
 {
     return error_set(err, JOBQ_ECONFIG, "%s: %s: %s", conf_source(c->conf, option), option, what);
 }
@@ -81,20 +83,22 @@ int config_take_names(struct worker_config *c, jobq_err *err)
 }
 
 /* The name of the i-th group of a list, checked. */
-static int take_name(const struct worker_config *c, const char *list, size_t i, const char **out, jobq_err *err)
+static int take_name(const struct worker_config *c, const char *list, size_t i, const char **out,
+                     jobq_err *err)
 {
     const struct conf_group *g = conf_group_at(c->conf, list, i);
     const char *name = conf_group_string(g, "name");
     if (!name)
-        return error_set(err, JOBQ_ECONFIG, "%s: %s: a name is missing", conf_group_source(g), list);
+        return error_set(err, JOBQ_ECONFIG, "%s: %s: a name is missing", conf_group_source(g),
+                         list);
     if (!text_is_name(name, strlen(name)))
-        return error_set(err, JOBQ_ECONFIG, "%s: %s: name \"%.64s\" must be " ALPHABET, conf_group_source(g), list,
-                         name);
+        return error_set(err, JOBQ_ECONFIG, "%s: %s: name \"%.64s\" must be " ALPHABET,
+                         conf_group_source(g), list, name);
     for (size_t k = 0; k < i; k++) {
         const struct conf_group *other = conf_group_at(c->conf, list, k);
         if (strcmp(conf_group_string(other, "name"), name) == 0)
-            return error_set(err, JOBQ_ECONFIG, "%s: %s: \"%s\" was already given at %s", conf_group_source(g), list,
-                             name, conf_group_source(other));
+            return error_set(err, JOBQ_ECONFIG, "%s: %s: \"%s\" was already given at %s",
+                             conf_group_source(g), list, name, conf_group_source(other));
     }
     *out = name;
     return JOBQ_OK;
@@ -128,10 +132,12 @@ static int settle_limits(struct worker_limits *l, bool cap_given, const char *wh
     if (l->hard_limit_ms == 0)
         l->hard_limit_ms = l->soft_limit_ms + HARD_ABOVE_SOFT_MS;
     if (l->hard_limit_ms <= l->soft_limit_ms)
-        return error_set(err, JOBQ_ECONFIG, "%s: hard_limit must be above soft_limit (%lld ms, %lld ms)", where,
+        return error_set(err, JOBQ_ECONFIG,
+                         "%s: hard_limit must be above soft_limit (%lld ms, %lld ms)", where,
                          (long long)l->hard_limit_ms, (long long)l->soft_limit_ms);
     if (l->backoff_cap_ms < l->backoff_ms && cap_given)
-        return error_set(err, JOBQ_ECONFIG, "%s: backoff_cap must not be below backoff (%lld ms, %lld ms)", where,
+        return error_set(err, JOBQ_ECONFIG,
+                         "%s: backoff_cap must not be below backoff (%lld ms, %lld ms)", where,
                          (long long)l->backoff_cap_ms, (long long)l->backoff_ms);
     l->backoff_cap_ms = MAX(l->backoff_cap_ms, l->backoff_ms);
     return JOBQ_OK;
@@ -149,7 +155,8 @@ static int take_default_limits(struct worker_config *c, jobq_err *err)
         .backoff_cap_ms = conf_int(conf, "backoff_cap"),
         .max_attempts = (int)conf_int(conf, "max_attempts"),
     };
-    return settle_limits(&c->limits, cap_given, conf_source(conf, hard_given ? "hard_limit" : "backoff_cap"), err);
+    return settle_limits(&c->limits, cap_given,
+                         conf_source(conf, hard_given ? "hard_limit" : "backoff_cap"), err);
 }
 
 static int64_t field_or(const struct conf_group *g, const char *field, int64_t otherwise)
@@ -157,7 +164,8 @@ static int64_t field_or(const struct conf_group *g, const char *field, int64_t o
     return conf_group_is_set(g, field) ? conf_group_int(g, field) : otherwise;
 }
 
-static int take_type(const struct worker_config *c, size_t i, struct worker_limits *out, jobq_err *err)
+static int take_type(const struct worker_config *c, size_t i, struct worker_limits *out,
+                     jobq_err *err)
 {
     char where[256];
     const struct conf_group *g = conf_group_at(c->conf, "types", i);
@@ -237,13 +245,15 @@ static int find_programs(struct worker_config *c, jobq_err *err)
         return config_no_memory(err);
     bool is_built = access(built, X_OK) == 0 && strstr(dir, "/bin");
     if (!c->executor_path)
-        c->executor_path = is_built ? built : beside(c, dir, JOBQ_LIBEXECDIR, "/jobq/jobq-executor");
+        c->executor_path =
+            is_built ? built : beside(c, dir, JOBQ_LIBEXECDIR, "/jobq/jobq-executor");
     if (!c->module_dir)
         c->module_dir = beside(c, dir, is_built ? "lib" : JOBQ_LIBDIR, "/jobq");
     return c->executor_path && c->module_dir ? JOBQ_OK : config_no_memory(err);
 }
 
-static int check_file(const struct worker_config *c, const char *option, const char *path, int mode, jobq_err *err)
+static int check_file(const struct worker_config *c, const char *option, const char *path, int mode,
+                      jobq_err *err)
 {
     struct stat st;
     const char *why = NULL;
@@ -267,7 +277,8 @@ static int take_module(struct worker_config *c, const char *name, const char **o
         size_t size = strlen(c->module_dir) + strlen(name) + sizeof("/.so");
         char *path = is_word(name, 64, "_-", "") ? config_alloc(c, size) : NULL;
         if (!is_word(name, 64, "_-", ""))
-            return refuse(c, "modules", "must be names of letters, digits, _ and -, or absolute paths", err);
+            return refuse(c, "modules",
+                          "must be names of letters, digits, _ and -, or absolute paths", err);
         if (!path)
             return config_no_memory(err);
         snprintf(path, size, "%s/%s.so", c->module_dir, name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config_forum: what the variables of a forum's deployment say, put into the form of our own options: a conninfo
- * string, a Redis URL, a mail server. Only where ours are not set, so that nothing of another server is mixed in.
+ * config_forum: what the variables of a forum's deployment say, put into the form of our own
+ * options: a conninfo string, a Redis URL, a mail server. Only where ours are not set, so that
+ * nothing of another server is mixed in.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -16,25 +17,42 @@
 /* Their names with us are JOBQ_DEPLOYMENT_…; nobody needs those. */
 static const struct conf_option table[] = {
     {.name = "deployment.postgres_host", .type = CONF_STRING, .foreign_env = "POSTGRES_HOST"},
-    {.name = "deployment.postgres_port", .type = CONF_INT, .min = 1, .max = 65535, .foreign_env = "POSTGRES_PORT"},
+    {.name = "deployment.postgres_port",
+     .type = CONF_INT,
+     .min = 1,
+     .max = 65535,
+     .foreign_env = "POSTGRES_PORT"},
     {.name = "deployment.postgres_db", .type = CONF_STRING, .foreign_env = "POSTGRES_DB"},
     {.name = "deployment.postgres_user", .type = CONF_STRING, .foreign_env = "POSTGRES_USER"},
-    {.name = "deployment.postgres_password", .type = CONF_SECRET, .foreign_env = "POSTGRES_PASSWORD"},
+    {.name = "deployment.postgres_password",
+     .type = CONF_SECRET,
+     .foreign_env = "POSTGRES_PASSWORD"},
     {.name = "deployment.redis_host", .type = CONF_STRING, .foreign_env = "REDIS_HOST"},
-    {.name = "deployment.redis_port", .type = CONF_INT, .min = 1, .max = 65535, .foreign_env = "REDIS_PORT"},
+    {.name = "deployment.redis_port",
+     .type = CONF_INT,
+     .min = 1,
+     .max = 65535,
+     .foreign_env = "REDIS_PORT"},
     {.name = "deployment.redis_password", .type = CONF_SECRET, .foreign_env = "REDIS_PASSWORD"},
     {.name = "deployment.mail_host", .type = CONF_STRING, .foreign_env = "MISAGO_EMAIL_HOST"},
-    {.name = "deployment.mail_port", .type = CONF_INT, .min = 1, .max = 65535, .foreign_env = "MISAGO_EMAIL_PORT"},
+    {.name = "deployment.mail_port",
+     .type = CONF_INT,
+     .min = 1,
+     .max = 65535,
+     .foreign_env = "MISAGO_EMAIL_PORT"},
     {.name = "deployment.mail_user", .type = CONF_STRING, .foreign_env = "MISAGO_EMAIL_USER"},
-    {.name = "deployment.mail_password", .type = CONF_SECRET, .foreign_env = "MISAGO_EMAIL_PASSWORD"},
+    {.name = "deployment.mail_password",
+     .type = CONF_SECRET,
+     .foreign_env = "MISAGO_EMAIL_PASSWORD"},
     {.name = "deployment.mail_tls", .type = CONF_BOOL, .foreign_env = "MISAGO_EMAIL_USE_TLS"},
     {.name = "deployment.mail_ssl", .type = CONF_BOOL, .foreign_env = "MISAGO_EMAIL_USE_SSL"},
     {.name = NULL},
 };
 
-/* Sets option to what b holds, and wipes b. from is the option of ours whose variable is named as the source. */
-static int set_composed(struct conf *conf, const char *option, struct buf *b, const struct conf *forum,
-                        const char *from, jobq_err *err)
+/* Sets option to what b holds, and wipes b. from is the option of ours whose variable is named as
+ * the source. */
+static int set_composed(struct conf *conf, const char *option, struct buf *b,
+                        const struct conf *forum, const char *from, jobq_err *err)
 {
     int code = JOBQ_OK;
     if (b->failed || !b->data)
@@ -47,7 +65,8 @@ static int set_composed(struct conf *conf, const char *option, struct buf *b, co
     return code;
 }
 
-static int set_as_is(struct conf *conf, const char *option, const struct conf *forum, const char *from, jobq_err *err)
+static int set_as_is(struct conf *conf, const char *option, const struct conf *forum,
+                     const char *from, jobq_err *err)
 {
     const char *text = conf_string(forum, from);
     return text ? conf_set_foreign(conf, option, text, conf_source(forum, from), err) : JOBQ_OK;
@@ -93,7 +112,8 @@ static int check_host(const struct conf *forum, const char *option, jobq_err *er
     const char *host = conf_string(forum, option);
     for (const char *p = host; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("._-:", *p))
-            return error_set(err, JOBQ_ECONFIG, "%s: must be a host name or an address", conf_source(forum, option));
+            return error_set(err, JOBQ_ECONFIG, "%s: must be a host name or an address",
+                             conf_source(forum, option));
     return JOBQ_OK;
 }
 
@@ -156,7 +176,8 @@ static int compose_mail(struct conf *conf, const struct conf *forum, jobq_err *e
     buf_appendf(&b, ":%" PRId64, port ? port : ssl ? 465 : 25);
     code = set_composed(conf, "mail.url", &b, forum, from, err);
     if (code == JOBQ_OK)
-        code = conf_set_foreign(conf, "mail.tls", tls ? "require" : "none", conf_source(forum, from), err);
+        code = conf_set_foreign(conf, "mail.tls", tls ? "require" : "none",
+                                conf_source(forum, from), err);
     if (code == JOBQ_OK)
         code = set_as_is(conf, "mail.user", forum, "deployment.mail_user", err);
     if (code == JOBQ_OK)

@@ -22,7 +22,14 @@ struct config_sources {
     const char *env_file;
 };
 
-enum config_command { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_TRY, CONFIG_PRINT_SAMPLE, CONFIG_PRINT_MARKDOWN };
+enum config_command {
+    CONFIG_RUN,
+    CONFIG_HELP,
+    CONFIG_VERSION,
+    CONFIG_TRY,
+    CONFIG_PRINT_SAMPLE,
+    CONFIG_PRINT_MARKDOWN
+};
 
 /* Memory that is wiped and freed together with the configuration. */
 struct config_blocks {
@@ -33,9 +40,10 @@ struct config_blocks {
 
 /* ---- config_args.c ---- */
 const struct conf_option *config_table(void);
-/* Goes through argv. conf NULL: finds sources and the command; else sets the flags in conf. JOBQ_EINVAL, JOBQ_ECONFIG. */
-MUST_CHECK int config_read_args(struct config_sources *s, enum config_command *command, struct conf *conf,
-                                jobq_err *err);
+/* Goes through argv. conf NULL: finds sources and the command; else sets the flags in conf.
+ * JOBQ_EINVAL, JOBQ_ECONFIG. */
+MUST_CHECK int config_read_args(struct config_sources *s, enum config_command *command,
+                                struct conf *conf, jobq_err *err);
 /* Does what a command other than RUN and TRY asks for, on stdout. */
 void config_do_command(enum config_command command);
 /* Every option with its value and source, on stdout. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_conf: any bytes as jobd's configuration file, as its environment file, and as a URL or conninfo string to be
- * shown. Whatever happens: a value or one message, never more, and a password is not shown.
+ * fuzz_conf: any bytes as jobd's configuration file, as its environment file, and as a URL or
+ * conninfo string to be shown. Whatever happens: a value or one message, never more, and a password
+ * is not shown.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ static int file_of(const uint8_t *data, size_t size, char path[static 64])
 
 static void check_outcome(struct conf *c, int code, const jobq_err *err)
 {
-    must(code == JOBQ_OK || (code == JOBQ_ECONFIG && err->code == code && err->msg[0] && !strchr(err->msg, '\n')));
+    must(code == JOBQ_OK ||
+         (code == JOBQ_ECONFIG && err->code == code && err->msg[0] && !strchr(err->msg, '\n')));
     for (const struct conf_option *o = config_table(); o->name; o++) {
         must(conf_show(c, o->name) != NULL && conf_source(c, o->name) != NULL);
         if (o->type == CONF_SECRET && conf_is_set(c, o->name))
@@ -42,7 +44,8 @@ static void check_outcome(struct conf *c, int code, const jobq_err *err)
     }
 }
 
-static void load(const uint8_t *data, size_t size, int (*function)(struct conf *, const char *, jobq_err *))
+static void load(const uint8_t *data, size_t size,
+                 int (*function)(struct conf *, const char *, jobq_err *))
 {
     struct conf *c = NULL;
     char path[64];
@@ -55,7 +58,8 @@ static void load(const uint8_t *data, size_t size, int (*function)(struct conf *
     conf_free(c);
 }
 
-/* The bytes as the password of a conninfo string, quoted as libpq wants it, and as the tail of a URL's password. */
+/* The bytes as the password of a conninfo string, quoted as libpq wants it, and as the tail of a
+ * URL's password. */
 static void show(const uint8_t *data, size_t size)
 {
     char secret[512];
@@ -71,8 +75,9 @@ static void show(const uint8_t *data, size_t size)
     for (size_t i = 0; i < 2; i++) {
         struct conf *c = NULL;
         char text[640];
-        int len = i == 0 ? snprintf(text, sizeof(text), "host=h password='hunter2%s' user=u", secret)
-                         : snprintf(text, sizeof(text), "postgresql://u:hunter2%s@h/d", secret);
+        int len = i == 0
+                      ? snprintf(text, sizeof(text), "host=h password='hunter2%s' user=u", secret)
+                      : snprintf(text, sizeof(text), "postgresql://u:hunter2%s@h/d", secret);
         must(len > 0 && (size_t)len < sizeof(text));
         must(conf_new(config_table(), &c, NULL) == JOBQ_OK);
         must(conf_set_flag(c, "postgres", text, NULL) == JOBQ_OK);

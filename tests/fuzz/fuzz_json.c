@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_json: our validator beside jansson. What ours accepts jansson accepts, but for the range of numbers; what
- * jansson accepts ours accepts, but for depth and for a NUL byte after a number, which jansson overlooks. A byte-order
- * mark both refuse.
+ * fuzz_json: our validator beside jansson. What ours accepts jansson accepts, but for the range of
+ * numbers; what jansson accepts ours accepts, but for depth and for a NUL byte after a number,
+ * which jansson overlooks. A byte-order mark both refuse.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -23,7 +23,8 @@ static void compare(const char *text, size_t size, bool object)
     bool theirs = tree != NULL && (!object || json_is_object(tree));
     bool overflow = tree == NULL && json_error_code(&why) == json_error_numeric_overflow;
     json_decref(tree);
-    bool may_refuse = strstr(err.msg, "nested too deep") != NULL || memchr(text, '\0', size) != NULL;
+    bool may_refuse =
+        strstr(err.msg, "nested too deep") != NULL || memchr(text, '\0', size) != NULL;
     if (code == JOBQ_OK ? !theirs && !overflow : theirs && !may_refuse)
         abort();
     if (code != JOBQ_OK && (code != JOBQ_EINVAL || strstr(err.msg, " at byte ") == NULL))

@@ -11,31 +11,31 @@
 
 #include "tests/support/support.h"
 
+#define ROW(n, t, d, a, h, ...)                                                                    \
+    {.name = (n), .type = (t), .fallback = (d), .applies = (a), .help = (h), __VA_ARGS__}
+
 static const struct conf_option fields[] = {
-    {.name = "name", .type = CONF_STRING, .applies = CONF_START, .help = "Name."},
-    {.name = "weight", .type = CONF_INT, .fallback = "1", .applies = CONF_LIVE, .min = 1, .max = 1000, .help = "Weight."},
-    {.name = "limit", .type = CONF_MS, .applies = CONF_START, .min = 1, .max = 60000, .help = "Limit."},
+    ROW("name", CONF_STRING, NULL, CONF_START, "Name.", .min = 0),
+    ROW("weight", CONF_INT, "1", CONF_LIVE, "Weight.", .min = 1, .max = 1000),
+    ROW("limit", CONF_MS, NULL, CONF_START, "Limit.", .min = 1, .max = 60000),
     {.name = NULL},
 };
 
 const struct conf_option conf_test_table[] = {
-    {.name = "redis", .type = CONF_STRING, .fallback = "redis://localhost/0", .applies = CONF_START,
-     .foreign_env = "CACHE_URL BROKER_URL", .help = "Redis."},
-    {.name = "executors", .type = CONF_INT, .applies = CONF_LIVE, .min = 1, .max = 1024, .help = "Executors."},
-    {.name = "big", .type = CONF_INT, .fallback = "0", .applies = CONF_LIVE, .min = 0, .max = 0, .help = "No limit."},
-    {.name = "lease", .type = CONF_MS, .fallback = "5s", .applies = CONF_START, .min = 100, .max = 3600000,
-     .help = "Lease."},
-    {.name = "max_payload", .type = CONF_BYTES, .fallback = "256KiB", .applies = CONF_LIVE, .min = 1, .max = 16777216,
-     .help = "Payload."},
-    {.name = "fast", .type = CONF_BOOL, .fallback = "false", .applies = CONF_LIVE, .foreign_env = "FAST", .help = "Fast."},
-    {.name = "order", .type = CONF_CHOICE, .fallback = "weighted", .applies = CONF_LIVE, .choices = "weighted strict",
-     .help = "Order."},
-    {.name = "mail.url", .type = CONF_STRING, .applies = CONF_START, .help = "Mail server."},
-    {.name = "mail.password", .type = CONF_SECRET, .applies = CONF_START, .foreign_env = "EMAIL_PASSWORD",
-     .help = "Mail password."},
-    {.name = "modules", .type = CONF_STRINGS, .applies = CONF_START, .help = "Modules."},
-    {.name = "queues", .type = CONF_GROUPS, .applies = CONF_START, .fields = fields, .help = "Queues."},
-    {.name = "types", .type = CONF_GROUPS, .applies = CONF_LIVE, .fields = fields, .help = "Types."},
+    ROW("redis", CONF_STRING, "redis://localhost/0", CONF_START, "Redis.",
+        .foreign_env = "CACHE_URL BROKER_URL"),
+    ROW("executors", CONF_INT, NULL, CONF_LIVE, "Executors.", .min = 1, .max = 1024),
+    ROW("big", CONF_INT, "0", CONF_LIVE, "No limit.", .min = 0, .max = 0),
+    ROW("lease", CONF_MS, "5s", CONF_START, "Lease.", .min = 100, .max = 3600000),
+    ROW("max_payload", CONF_BYTES, "256KiB", CONF_LIVE, "Payload.", .min = 1, .max = 16777216),
+    ROW("fast", CONF_BOOL, "false", CONF_LIVE, "Fast.", .foreign_env = "FAST"),
+    ROW("order", CONF_CHOICE, "weighted", CONF_LIVE, "Order.", .choices = "weighted strict"),
+    ROW("mail.url", CONF_STRING, NULL, CONF_START, "Mail server.", .min = 0),
+    ROW("mail.password", CONF_SECRET, NULL, CONF_START, "Mail password.",
+        .foreign_env = "EMAIL_PASSWORD"),
+    ROW("modules", CONF_STRINGS, NULL, CONF_START, "Modules.", .min = 0),
+    ROW("queues", CONF_GROUPS, NULL, CONF_START, "Queues.", .fields = fields),
+    ROW("types", CONF_GROUPS, NULL, CONF_LIVE, "Types.", .fields = fields),
     {.name = NULL},
 };
 

@@ -15,7 +15,7 @@ extern const struct conf_option conf_test_table[];
 struct conf *new_set(void);
 /* A file in the private directory with that text and mode; its path, in the ring of fmt(). */
 const char *file_with(const char *name, const char *text, mode_t mode);
-/* Loads that text as a file; the message's directory is cut off. Fails the test unless code and message are these. */
+/* Loads that text as a file; fails unless code and message (less its directory) are these. */
 void expect_file(const char *text, int code, const char *message);
 /* The message of an error without the private directory, in the ring of fmt(). */
 const char *without_directory(const char *message);

@@ -33,10 +33,12 @@ Test(conf_show, shows_values_as_people_write_them)
     cr_assert_str_eq(show_flag("executors", "8"), "8");
     cr_assert_str_eq(show_flag("order", "strict"), "strict");
     cr_assert_str_eq(conf_show(c, "executors"), "(not set)");
-    const char *text = "modules = ( \"a\", \"b \\\"\" ); queues = ( { name = \"x\"; weight = 2; }, { name = \"y\"; } );";
+    const char *text = "modules = ( \"a\", \"b \\\"\" ); queues = ( { name = \"x\"; weight = 2; }, "
+                       "{ name = \"y\"; } );";
     cr_assert_eq(conf_load_file(c, file_with("a.conf", text, 0600), &err), JOBQ_OK, "%s", err.msg);
     cr_assert_str_eq(conf_show(c, "modules"), "\"a\", \"b \\\"\"");
-    cr_assert_str_eq(conf_show(c, "queues"), "{ name = x; weight = 2; }, { name = y; weight = 1; }");
+    cr_assert_str_eq(conf_show(c, "queues"),
+                     "{ name = x; weight = 2; }, { name = y; weight = 1; }");
     cr_assert_str_eq(conf_show(c, "lease"), "5s");
     conf_free(c);
 }
@@ -53,8 +55,10 @@ Test(conf_show, never_shows_a_password)
         {"redis://:hunter2/hunter2@host", "redis://:***@host"},
         {"redis://:hunter2?hunter2@host", "redis://***"},
         {"unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"},
-        {"postgresql://u:hunter2@a:1,b:2/db?sslmode=require", "postgresql://u:***@a:1,b:2/db?sslmode=require"},
-        {"postgresql:///db?host=/run&password=hunter2&user=u", "postgresql:///db?host=/run&password=***&user=u"},
+        {"postgresql://u:hunter2@a:1,b:2/db?sslmode=require",
+         "postgresql://u:***@a:1,b:2/db?sslmode=require"},
+        {"postgresql:///db?host=/run&password=hunter2&user=u",
+         "postgresql:///db?host=/run&password=***&user=u"},
         {"postgresql:///db?p%61ssword=hunter2", "postgresql:///db?p%61ssword=***"},
         {"postgresql:///db?password=", "postgresql:///db?password="},
         {"postgresql:///db?sslpassword=hunter2", "postgresql:///db?sslpassword=***"},
@@ -110,10 +114,13 @@ static void expect_reload(const char *before, const char *after, const char *mes
 Test(conf_reload, lets_live_options_change)
 {
     expect_reload("", "", "");
-    expect_reload("executors = 1;", "executors = 2; fast = true; order = \"strict\"; max_payload = 1;", "");
+    expect_reload("executors = 1;",
+                  "executors = 2; fast = true; order = \"strict\"; max_payload = 1;", "");
     expect_reload("redis = \"redis://localhost/0\"; lease = \"5s\";", "lease = 5000;", "");
-    expect_reload("types = ( { name = \"a\"; } );", "types = ( { name = \"b\"; limit = 5; }, { name = \"c\"; } );", "");
-    expect_reload("queues = ( { name = \"a\"; weight = 1; } );", "queues = ( { name = \"a\"; weight = 2; } );", "");
+    expect_reload("types = ( { name = \"a\"; } );",
+                  "types = ( { name = \"b\"; limit = 5; }, { name = \"c\"; } );", "");
+    expect_reload("queues = ( { name = \"a\"; weight = 1; } );",
+                  "queues = ( { name = \"a\"; weight = 2; } );", "");
 }
 
 Test(conf_reload, names_every_option_that_needs_a_restart)
@@ -121,14 +128,20 @@ Test(conf_reload, names_every_option_that_needs_a_restart)
     static const char begin[] = "a change needs a restart, nothing was applied: ";
     expect_reload("", "lease = 1000;", fmt("%slease (a.conf:1)", begin));
     expect_reload("lease = 1000;", "executors = 2;", fmt("%slease (default)", begin));
-    expect_reload("", "mail = { url = \"a\"; };\nredis = \"x\";", fmt("%sredis (a.conf:2), mail.url (a.conf:1)", begin));
-    expect_reload("mail = { password = \"a\"; };", "mail = { password = \"b\"; };", fmt("%smail.password (a.conf:1)", begin));
-    expect_reload("modules = ( \"a\" );", "modules = ( \"b\" );", fmt("%smodules (a.conf:1)", begin));
-    expect_reload("modules = ( \"a\" );", "modules = ( \"a\", \"b\" );", fmt("%smodules (a.conf:1)", begin));
-    expect_reload("queues = ( { name = \"a\"; } );", "queues = ( { name = \"b\"; } );", fmt("%squeues (a.conf:1)", begin));
+    expect_reload("", "mail = { url = \"a\"; };\nredis = \"x\";",
+                  fmt("%sredis (a.conf:2), mail.url (a.conf:1)", begin));
+    expect_reload("mail = { password = \"a\"; };", "mail = { password = \"b\"; };",
+                  fmt("%smail.password (a.conf:1)", begin));
+    expect_reload("modules = ( \"a\" );", "modules = ( \"b\" );",
+                  fmt("%smodules (a.conf:1)", begin));
+    expect_reload("modules = ( \"a\" );", "modules = ( \"a\", \"b\" );",
+                  fmt("%smodules (a.conf:1)", begin));
+    expect_reload("queues = ( { name = \"a\"; } );", "queues = ( { name = \"b\"; } );",
+                  fmt("%squeues (a.conf:1)", begin));
     expect_reload("queues = ( { name = \"a\"; } );", "queues = ( { name = \"a\"; limit = 1; } );",
                   fmt("%squeues (a.conf:1)", begin));
-    expect_reload("queues = ( { name = \"a\"; } );", "queues = ( );", fmt("%squeues (a.conf:1)", begin));
+    expect_reload("queues = ( { name = \"a\"; } );", "queues = ( );",
+                  fmt("%squeues (a.conf:1)", begin));
 }
 
 Test(conf_reload, keeps_its_message_when_names_do_not_fit)
@@ -138,7 +151,8 @@ Test(conf_reload, keeps_its_message_when_names_do_not_fit)
     struct conf *b = new_set();
     jobq_err err = {0};
     snprintf(dir, sizeof(dir), "%0100d.conf", 1);
-    const char *text = "redis = \"x\"; lease = 1000; mail = { url = \"a\"; password = \"b\"; }; modules = ( \"a\" );";
+    const char *text = "redis = \"x\"; lease = 1000; mail = { url = \"a\"; password = \"b\"; }; "
+                       "modules = ( \"a\" );";
     cr_assert_eq(conf_load_file(b, file_with(dir, text, 0600), &err), JOBQ_OK, "%s", err.msg);
     cr_assert_eq(conf_check_reload(a, b, &err), JOBQ_ECONFIG);
     cr_assert(strstr(err.msg, "nothing was applied: redis ("), "%s", err.msg);
@@ -163,8 +177,12 @@ Test(conf_print, help_has_every_flag)
 {
     char *text = document(CONF_HELP);
     cr_assert(strstr(text, "  --mail-url VALUE\n      Mail server.\n"), "%s", text);
-    cr_assert(strstr(text, "  --lease VALUE\n      Lease.\n      A duration from 100ms to 1h, such as \"30s\".\n"
-                           "      Default: 5s.\n"), "%s", text);
+    cr_assert(
+        strstr(
+            text,
+            "  --lease VALUE\n      Lease.\n      A duration from 100ms to 1h, such as \"30s\".\n"
+            "      Default: 5s.\n"),
+        "%s", text);
     cr_assert_null(strstr(text, "--queues"));
     free(text);
 }
@@ -174,10 +192,15 @@ Test(conf_print, markdown_has_a_row_for_every_option_and_field)
     char *text = document(CONF_MARKDOWN);
     for (const struct conf_option *o = conf_test_table; o->name; o++)
         cr_assert(strstr(text, fmt("\n| `%s` | ", o->name)), "%s", o->name);
-    cr_assert(strstr(text, "| `redis` | a string in quotes | `redis://localhost/0` | at start | `JOBQ_REDIS`, "
-                           "else `CACHE_URL BROKER_URL` | Redis. |"), "%s", text);
+    cr_assert(
+        strstr(text,
+               "| `redis` | a string in quotes | `redis://localhost/0` | at start | `JOBQ_REDIS`, "
+               "else `CACHE_URL BROKER_URL` | Redis. |"),
+        "%s", text);
     cr_assert(strstr(text, "## Fields of `queues`"));
-    cr_assert(strstr(text, "| `weight` | a whole number from 1 to 1000 | `1` | at reload | Weight. |"), "%s", text);
+    cr_assert(
+        strstr(text, "| `weight` | a whole number from 1 to 1000 | `1` | at reload | Weight. |"),
+        "%s", text);
     free(text);
 }
 
@@ -194,13 +217,15 @@ Test(conf_print, sample_loads_as_it_is_and_uncommented)
     char *text = document(CONF_SAMPLE);
     jobq_err err = {0};
     struct conf *c = new_set();
-    cr_assert_eq(conf_load_file(c, file_with("sample.conf", text, 0644), &err), JOBQ_OK, "%s", err.msg);
+    cr_assert_eq(conf_load_file(c, file_with("sample.conf", text, 0644), &err), JOBQ_OK, "%s",
+                 err.msg);
     for (const struct conf_option *o = conf_test_table; o->name; o++)
         cr_assert_str_eq(conf_source(c, o->name), "default");
     conf_free(c);
     c = new_set();
     uncomment(text);
-    cr_assert_eq(conf_load_file(c, file_with("sample.conf", text, 0600), &err), JOBQ_OK, "%s\n%s", err.msg, text);
+    cr_assert_eq(conf_load_file(c, file_with("sample.conf", text, 0600), &err), JOBQ_OK, "%s\n%s",
+                 err.msg, text);
     for (const struct conf_option *o = conf_test_table; o->name; o++)
         cr_assert(strstr(conf_source(c, o->name), "sample.conf:"), "%s", o->name);
     cr_assert_eq(conf_int(c, "lease"), 5000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jobd's configuration: from command line, environment and files to plain fields, and again.
+ * jobd's configuration: from command line, environment and files to plain fields.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,71 +12,7 @@
 
 #include "base/mem.h"
 #include "tests/support/support.h"
-#include "worker/config.h"
-#include "worker/config_impl.h"
-
-#define ENV(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define ARGS_MAX 16
-
-/* Always given: what the build leaves beside the test is nobody's business here. */
-static const char executor[] = "--executor-path=/bin/true";
-
-static const char *const NO_ENV[] = {NULL};
-
-static int load(const char *const *env, struct worker_config **out, jobq_err *err, const char *const *flags)
-{
-    static const char *argv[ARGS_MAX]; /* borrowed for the life of the configuration */
-    int argc = 2;
-    argv[0] = "jobd";
-    argv[1] = executor;
-    while (*flags && argc < ARGS_MAX - 1)
-        argv[argc++] = *flags++;
-    argv[argc] = NULL;
-    return worker_config_load(argc, argv, env, out, err);
-}
-
-static struct worker_config *must_load(const char *const *env, const char *const *flags)
-{
-    struct worker_config *c = NULL;
-    jobq_err err = {0};
-    cr_assert_eq(load(env, &c, &err, flags), JOBQ_OK, "%s", err.msg);
-    cr_assert_not_null(c);
-    return c;
-}
-
-static const char *conf_file(const char *text)
-{
-    static char path[256];
-    snprintf(path, sizeof(path), "%s/jobd.conf", tmp_dir());
-    write_file(path, text);
-    cr_assert_eq(chmod(path, 0600), 0);
-    return path;
-}
-
-static struct worker_config *of_text(const char *text)
-{
-    return must_load(NO_ENV, ENV("-c", conf_file(text)));
-}
-
-/* The message, with the directory of the file cut off. */
-static void expect_refusal(const char *text, const char *message)
-{
-    struct worker_config *c = NULL;
-    jobq_err err = {0};
-    const char *dir = fmt("%s/", tmp_dir());
-    cr_assert_eq(load(NO_ENV, &c, &err, ENV("-c", conf_file(text))), JOBQ_ECONFIG, "%s", text);
-    const char *got = strncmp(err.msg, dir, strlen(dir)) == 0 ? err.msg + strlen(dir) : err.msg;
-    cr_assert_str_eq(got, message, "%s: %s", text, err.msg);
-    cr_assert_null(c);
-}
-
-static const char *host_value(const struct worker_config *c, const char *key)
-{
-    for (size_t i = 0; i < c->host_count; i += 2)
-        if (strcmp(c->host_strings[i], key) == 0)
-            return c->host_strings[i + 1];
-    return NULL;
-}
+#include "tests/unit/conf/config_load.h"
 
 Test(config, has_the_documented_defaults)
 {
@@ -121,17 +57,19 @@ Test(config, takes_the_documented_shape)
     const char *dir = tmp_dir();
     write_file(fmt("%s/recount.so", dir), "");
     write_file(fmt("%s/ours.so", dir), "");
-    struct worker_config *c = of_text(
-        fmt("redis = \"redis://localhost:6379/0\";\n"
-            "postgres = \"host=localhost dbname=forum\";\n"
-            "queues = ( { name = \"mail\"; weight = 3; }, { name = \"default\"; partitions = 4; } );\n"
-            "types  = ( { name = \"avatar.resize\"; soft_limit = \"30s\"; max_attempts = 5; } );\n"
-            "modules = ( \"recount\", \"%s/ours.so\" );\n"
-            "module_dir = \"%s\";\n"
-            "executors = 8;\n"
-            "mail = { url = \"smtp://localhost:25\"; from = \"Forum <no-reply@example.org>\"; tls = \"require\"; };\n"
-            "forum = { media_root = \"/srv/forum/media\"; address = \"https://forum.example.org/\"; };\n",
-            dir, dir));
+    struct worker_config *c = of_text(fmt(
+        "redis = \"redis://localhost:6379/0\";\n"
+        "postgres = \"host=localhost dbname=forum\";\n"
+        "queues = ( { name = \"mail\"; weight = 3; }, { name = \"default\"; partitions = 4; } );\n"
+        "types  = ( { name = \"avatar.resize\"; soft_limit = \"30s\"; max_attempts = 5; } );\n"
+        "modules = ( \"recount\", \"%s/ours.so\" );\n"
+        "module_dir = \"%s\";\n"
+        "executors = 8;\n"
+        "mail = { url = \"smtp://localhost:25\"; from = \"Forum <no-reply@example.org>\"; tls = "
+        "\"require\"; };\n"
+        "forum = { media_root = \"/srv/forum/media\"; address = \"https://forum.example.org/\"; "
+        "};\n",
+        dir, dir));
     cr_assert_str_eq(c->postgres, "host=localhost dbname=forum");
     cr_assert_eq(c->queue_count, 2);
     cr_assert_str_eq(c->queues[0].name, "mail");
@@ -156,9 +94,12 @@ Test(config, takes_the_documented_shape)
 Test(config, finds_the_limits_of_a_type)
 {
     struct worker_config *c = of_text(
-        "soft_limit = \"20s\"; hard_limit = \"40s\"; backoff = 100; backoff_cap = 1000; max_attempts = 7;\n"
-        "types = ( { name = \"m\"; soft_limit = \"1s\"; }, { name = \"b\"; hard_limit = \"21s\"; },\n"
-        "          { name = \"ba\"; backoff = 5000; }, { name = \"a\"; soft_limit = 5; hard_limit = 6; },\n"
+        "soft_limit = \"20s\"; hard_limit = \"40s\"; backoff = 100; backoff_cap = 1000; "
+        "max_attempts = 7;\n"
+        "types = ( { name = \"m\"; soft_limit = \"1s\"; }, { name = \"b\"; hard_limit = \"21s\"; "
+        "},\n"
+        "          { name = \"ba\"; backoff = 5000; }, { name = \"a\"; soft_limit = 5; hard_limit "
+        "= 6; },\n"
         "          { name = \"z\"; max_attempts = 1; backoff_cap = 200; hard_limit = 0; } );\n");
     const struct worker_limits *l = worker_config_limits(c, "mX", 1);
     cr_assert_str_eq(l->type, "m");
@@ -173,7 +114,8 @@ Test(config, finds_the_limits_of_a_type)
     cr_assert(l->max_attempts == 1 && l->backoff_cap_ms == 200 && l->hard_limit_ms == 30000);
     static const char *const others[] = {"", "c", "bab", "A", "zz", "\xFF"};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        cr_assert_eq(worker_config_limits(c, others[i], strlen(others[i])), &c->limits, "%s", others[i]);
+        cr_assert_eq(worker_config_limits(c, others[i], strlen(others[i])), &c->limits, "%s",
+                     others[i]);
     cr_assert(c->limits.hard_limit_ms == 40000 && c->limits.backoff_cap_ms == 1000);
     worker_config_free(c);
 }
@@ -181,8 +123,9 @@ Test(config, finds_the_limits_of_a_type)
 Test(config, refuses_what_contradicts_itself)
 {
     expect_refusal("redis = \"\";", "jobd.conf:1: redis: must not be empty");
-    expect_refusal("queues = ( { name = \"a\"; },\n{ name = \"b\"; },\n { name = \"a\"; } );",
-                   fmt("jobd.conf:3: queues: \"a\" was already given at %s/jobd.conf:1", tmp_dir()));
+    expect_refusal(
+        "queues = ( { name = \"a\"; },\n{ name = \"b\"; },\n { name = \"a\"; } );",
+        fmt("jobd.conf:3: queues: \"a\" was already given at %s/jobd.conf:1", tmp_dir()));
     expect_refusal("queues = ( { weight = 2; } );", "jobd.conf:1: queues: a name is missing");
     expect_refusal("queues = ( { name = \"A b\"; } );",
                    "jobd.conf:1: queues: name \"A b\" must be 1 to 64 of a-z 0-9 _ . : -");
@@ -192,16 +135,22 @@ Test(config, refuses_what_contradicts_itself)
                    fmt("jobd.conf:2: types: \"x\" was already given at %s/jobd.conf:1", tmp_dir()));
     expect_refusal("\nsoft_limit = 5000; hard_limit = 5000;",
                    "jobd.conf:2: hard_limit must be above soft_limit (5000 ms, 5000 ms)");
-    expect_refusal("\ntypes = ( { name = \"x\"; soft_limit = 2000; hard_limit = 1000; } );",
-                   "jobd.conf:2: types: \"x\": hard_limit must be above soft_limit (1000 ms, 2000 ms)");
+    expect_refusal(
+        "\ntypes = ( { name = \"x\"; soft_limit = 2000; hard_limit = 1000; } );",
+        "jobd.conf:2: types: \"x\": hard_limit must be above soft_limit (1000 ms, 2000 ms)");
     expect_refusal("backoff = 2000;\nbackoff_cap = 1000;",
                    "jobd.conf:2: backoff_cap must not be below backoff (1000 ms, 2000 ms)");
-    expect_refusal("types = ( { name = \"x\"; backoff = 2000; backoff_cap = 1000; } );",
-                   "jobd.conf:1: types: \"x\": backoff_cap must not be below backoff (1000 ms, 2000 ms)");
-    expect_refusal("instance = \"../x\";", "jobd.conf:1: instance: must be 1 to 64 of letters, digits, _ . -");
-    expect_refusal("instance = \"\";", "jobd.conf:1: instance: must be 1 to 64 of letters, digits, _ . -");
-    expect_refusal("schema = \"a;b\";", "jobd.conf:1: schema: must be a name of letters, digits and _");
-    expect_refusal("schema = \"1a\";", "jobd.conf:1: schema: must be a name of letters, digits and _");
+    expect_refusal(
+        "types = ( { name = \"x\"; backoff = 2000; backoff_cap = 1000; } );",
+        "jobd.conf:1: types: \"x\": backoff_cap must not be below backoff (1000 ms, 2000 ms)");
+    expect_refusal("instance = \"../x\";",
+                   "jobd.conf:1: instance: must be 1 to 64 of letters, digits, _ . -");
+    expect_refusal("instance = \"\";",
+                   "jobd.conf:1: instance: must be 1 to 64 of letters, digits, _ . -");
+    expect_refusal("schema = \"a;b\";",
+                   "jobd.conf:1: schema: must be a name of letters, digits and _");
+    expect_refusal("schema = \"1a\";",
+                   "jobd.conf:1: schema: must be a name of letters, digits and _");
     expect_refusal("state_dir = \"\";", "jobd.conf:1: state_dir: must not be empty");
     expect_refusal("key_prefix = \"\";", "jobd.conf:1: key_prefix: must not be empty");
     expect_refusal("lane_order = \"any\";",
@@ -212,28 +161,37 @@ Test(config, refuses_what_it_cannot_open)
 {
     expect_refusal("module_dir = \"/nowhere\";\nmodules = ( \"recount\" );",
                    "jobd.conf:2: modules: /nowhere/recount.so: No such file or directory");
-    expect_refusal("modules = ( \"./a.so\" );", "jobd.conf:1: modules: ./a.so: not an absolute path");
-    expect_refusal("modules = ( \"a.so\" );",
-                   "jobd.conf:1: modules: must be names of letters, digits, _ and -, or absolute paths");
+    expect_refusal("modules = ( \"./a.so\" );",
+                   "jobd.conf:1: modules: ./a.so: not an absolute path");
+    expect_refusal(
+        "modules = ( \"a.so\" );",
+        "jobd.conf:1: modules: must be names of letters, digits, _ and -, or absolute paths");
     expect_refusal("modules = ( \"/tmp\" );", "jobd.conf:1: modules: /tmp: not a file");
-    expect_refusal("modules = ( \"/bin/true\", \"/bin/true\" );", "jobd.conf:1: modules: \"/bin/true\" is there twice");
+    expect_refusal("modules = ( \"/bin/true\", \"/bin/true\" );",
+                   "jobd.conf:1: modules: \"/bin/true\" is there twice");
     struct worker_config *c = NULL;
     jobq_err err = {0};
     cr_assert_eq(load(NO_ENV, &c, &err, ENV("--executor-path", "/nowhere/x")), JOBQ_ECONFIG);
-    cr_assert_str_eq(err.msg, "flag --executor-path: executor_path: /nowhere/x: No such file or directory");
+    cr_assert_str_eq(err.msg,
+                     "flag --executor-path: executor_path: /nowhere/x: No such file or directory");
     cr_assert_eq(load(NO_ENV, &c, &err, ENV("--executor-path", "true")), JOBQ_ECONFIG);
     cr_assert_str_eq(err.msg, "flag --executor-path: executor_path: true: not an absolute path");
 }
 
 Test(config, refuses_urls_it_cannot_serve_without_showing_their_password)
 {
-    static const char *const urls[] = {"rediss://:hunter2@h", "redis+sentinel://:hunter2@h/m/0",
-                                       "redis+cluster://:hunter2@h", "http://:hunter2@h", "redis://:hunter2@h:99999",
-                                       "redis://:hunter2@h/x", "hunter2"};
+    static const char *const urls[] = {"rediss://:hunter2@h",
+                                       "redis+sentinel://:hunter2@h/m/0",
+                                       "redis+cluster://:hunter2@h",
+                                       "http://:hunter2@h",
+                                       "redis://:hunter2@h:99999",
+                                       "redis://:hunter2@h/x",
+                                       "hunter2"};
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         struct worker_config *c = NULL;
         jobq_err err = {0};
-        cr_assert_eq(load(ENV(fmt("JOBQ_REDIS=%s", urls[i])), &c, &err, NO_ENV), JOBQ_ECONFIG, "%s", urls[i]);
+        cr_assert_eq(load(ENV(fmt("JOBQ_REDIS=%s", urls[i])), &c, &err, NO_ENV), JOBQ_ECONFIG, "%s",
+                     urls[i]);
         cr_assert(strstr(err.msg, "environment JOBQ_REDIS: redis: ") == err.msg, "%s", err.msg);
         cr_assert_null(strstr(err.msg, "hunter2"), "%s", err.msg);
     }
@@ -241,9 +199,10 @@ Test(config, refuses_urls_it_cannot_serve_without_showing_their_password)
 
 Test(config, understands_its_command_line)
 {
-    struct worker_config *c = must_load(ENV("JOBQ_EXECUTORS=3", "JOBQ_LEASE=3s"),
-                                        ENV("--executors", "4", "--mail-url=smtp://a=b", "--log-format", "json",
-                                            fmt("-c%s", conf_file("executors = 2; lease = 2000; backoff = 7;"))));
+    struct worker_config *c =
+        must_load(ENV("JOBQ_EXECUTORS=3", "JOBQ_LEASE=3s"),
+                  ENV("--executors", "4", "--mail-url=smtp://a=b", "--log-format", "json",
+                      fmt("-c%s", conf_file("executors = 2; lease = 2000; backoff = 7;"))));
     cr_assert_eq(c->executors, 4);
     cr_assert_eq(c->lease_ms, 3000);
     cr_assert_eq(c->limits.backoff_ms, 7);
@@ -316,7 +275,8 @@ Test(config, does_what_commands_ask_for_and_no_more)
     cr_assert_str_eq(text, fmt("jobd %s\n", JOBQ_VERSION));
     free(text);
     text = output_of(NO_ENV, ENV("--help", "-c", "/nowhere"));
-    cr_assert(strstr(text, "usage: jobd ") == text && strstr(text, "--soft-limit VALUE"), "%s", text);
+    cr_assert(strstr(text, "usage: jobd ") == text && strstr(text, "--soft-limit VALUE"), "%s",
+              text);
     free(text);
     text = output_of(NO_ENV, ENV("-h"));
     cr_assert(strstr(text, "usage: jobd ") == text);
@@ -334,11 +294,13 @@ Test(config, does_what_commands_ask_for_and_no_more)
 Test(config, check_shows_values_and_sources_but_no_secret)
 {
     const char *path = conf_file("lease = 3000;\nmail = { password = \"hunter2\"; };");
-    char *text = output_of(ENV("JOBQ_REDIS=redis://:hunter2@h", "POSTGRES_HOST=db", "POSTGRES_PASSWORD=hunter2"),
-                           ENV("--check", "-c", path));
+    char *text = output_of(
+        ENV("JOBQ_REDIS=redis://:hunter2@h", "POSTGRES_HOST=db", "POSTGRES_PASSWORD=hunter2"),
+        ENV("--check", "-c", path));
     cr_assert(strstr(text, fmt("lease = 3s  # %s:1\n", path)), "%s", text);
     cr_assert(strstr(text, "redis = redis://:***@h  # environment JOBQ_REDIS\n"), "%s", text);
-    cr_assert(strstr(text, "postgres = host='db' password=***  # environment POSTGRES_HOST\n"), "%s", text);
+    cr_assert(strstr(text, "postgres = host='db' password=***  # environment POSTGRES_HOST\n"),
+              "%s", text);
     cr_assert_null(strstr(text, "hunter2"));
     free(text);
     struct worker_config *c = NULL;
@@ -346,155 +308,13 @@ Test(config, check_shows_values_and_sources_but_no_secret)
     cr_assert_eq(load(NO_ENV, &c, &err, ENV("--check", "--lease", "1")), JOBQ_ECONFIG);
 }
 
-/* ---- the forum's variables ---- */
-
-Test(config_forum, composes_servers_where_ours_are_not_set)
-{
-    struct worker_config *c = must_load(
-        ENV("POSTGRES_HOST=db", "POSTGRES_PORT=5433", "POSTGRES_DB=a'b", "POSTGRES_USER=u\\v", "POSTGRES_PASSWORD=p w='x'",
-            "REDIS_HOST=cache", "REDIS_PORT=6380", "REDIS_PASSWORD=a:b@c/d?e%f", "MISAGO_EMAIL_HOST=mx",
-            "MISAGO_EMAIL_PORT=587", "MISAGO_EMAIL_USER=mu", "MISAGO_EMAIL_PASSWORD=mp", "MISAGO_EMAIL_USE_TLS=yes",
-            "MISAGO_DEFAULT_FROM_EMAIL=Forum <f@example.org>"), NO_ENV);
-    cr_assert_str_eq(c->postgres, "host='db' port=5433 dbname='a\\'b' user='u\\\\v' password='p w=\\'x\\''");
-    cr_assert_str_eq(host_value(c, "postgres"), c->postgres);
-    cr_assert_str_eq(c->redis.host, "cache");
-    cr_assert_eq(c->redis.port, 6380);
-    cr_assert_str_eq(c->redis.password, "a:b@c/d?e%f");
-    cr_assert_str_eq(host_value(c, "mail.url"), "smtp://mx:587");
-    cr_assert_str_eq(host_value(c, "mail.tls"), "require");
-    cr_assert_str_eq(host_value(c, "mail.user"), "mu");
-    cr_assert_str_eq(host_value(c, "mail.password"), "mp");
-    cr_assert_str_eq(host_value(c, "mail.from"), "Forum <f@example.org>");
-    cr_assert_str_eq(worker_config_source(c, "redis"), "environment REDIS_HOST");
-    worker_config_free(c);
-}
-
-Test(config_forum, fills_in_the_usual_ports)
-{
-    struct worker_config *c = must_load(ENV("REDIS_HOST=::1", "MISAGO_EMAIL_HOST=mx", "MISAGO_EMAIL_USE_SSL=1"), NO_ENV);
-    cr_assert_str_eq(c->redis.host, "::1");
-    cr_assert_eq(c->redis.port, 6379);
-    cr_assert_null(c->redis.password);
-    cr_assert_str_eq(host_value(c, "mail.url"), "smtps://mx:465");
-    worker_config_free(c);
-    c = must_load(ENV("MISAGO_EMAIL_HOST=mx"), NO_ENV);
-    cr_assert_str_eq(host_value(c, "mail.url"), "smtp://mx:25");
-    cr_assert_str_eq(host_value(c, "mail.tls"), "none");
-    worker_config_free(c);
-}
-
-Test(config_forum, never_mixes_its_credentials_into_servers_of_ours)
-{
-    struct worker_config *c = must_load(
-        ENV("POSTGRES_HOST=db", "POSTGRES_PASSWORD=hunter2", "REDIS_HOST=cache", "REDIS_PASSWORD=hunter2",
-            "MISAGO_EMAIL_HOST=mx", "MISAGO_EMAIL_USER=hunter2", "MISAGO_EMAIL_PASSWORD=hunter2"),
-        ENV("-c", conf_file("redis = \"redis://ours\"; postgres = \"host=ours\"; mail = { url = \"smtp://ours\"; };")));
-    cr_assert_str_eq(c->redis.host, "ours");
-    cr_assert_null(c->redis.password);
-    cr_assert_str_eq(c->postgres, "host=ours");
-    cr_assert_str_eq(host_value(c, "mail.url"), "smtp://ours");
-    cr_assert_null(host_value(c, "mail.user"));
-    cr_assert_null(host_value(c, "mail.password"));
-    worker_config_free(c);
-    c = must_load(ENV("POSTGRES_HOST=db"), ENV("--postgres", ""));
-    cr_assert_null(c->postgres);
-    worker_config_free(c);
-    c = must_load(ENV("POSTGRES_PASSWORD=x", "REDIS_PASSWORD=x"), NO_ENV);
-    cr_assert_null(c->postgres);
-    cr_assert_null(c->redis.password);
-    worker_config_free(c);
-}
-
-Test(config_forum, refuses_what_is_no_host_or_port)
-{
-    struct worker_config *c = NULL;
-    jobq_err err = {0};
-    cr_assert_eq(load(ENV("REDIS_HOST=a@b"), &c, &err, NO_ENV), JOBQ_ECONFIG);
-    cr_assert_str_eq(err.msg, "environment REDIS_HOST: must be a host name or an address");
-    cr_assert_eq(load(ENV("MISAGO_EMAIL_HOST=a/b"), &c, &err, NO_ENV), JOBQ_ECONFIG);
-    cr_assert_str_eq(err.msg, "environment MISAGO_EMAIL_HOST: must be a host name or an address");
-    cr_assert_eq(load(ENV("POSTGRES_PORT=abc"), &c, &err, NO_ENV), JOBQ_ECONFIG);
-    cr_assert_str_eq(err.msg, "environment POSTGRES_PORT: must be a whole number from 1 to 65535, not \"abc\"");
-}
-
-Test(config_forum, keeps_state_where_the_service_manager_says)
-{
-    struct worker_config *c = must_load(ENV("STATE_DIRECTORY=/run/a:/run/b"), NO_ENV);
-    cr_assert_str_eq(c->state_dir, "/run/a");
-    worker_config_free(c);
-    c = must_load(ENV("STATE_DIRECTORY=/run/a"), ENV("--state-dir", "/x:y"));
-    cr_assert_str_eq(c->state_dir, "/x:y");
-    worker_config_free(c);
-}
-
-/* ---- reload ---- */
-
-Test(config_reload, applies_what_is_live)
-{
-    struct worker_config *next = NULL;
-    jobq_err err = {0};
-    struct worker_config *c = must_load(ENV("JOBQ_MAX_ATTEMPTS=4"), ENV("--backoff=9", "-c", conf_file("executors = 2;")));
-    conf_file("executors = 5; backoff = 10; max_attempts = 6; types = ( { name = \"a\"; soft_limit = 5; } );");
-    cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_OK, "%s", err.msg);
-    cr_assert(c->executors == 2 && next->executors == 5);
-    cr_assert_eq(next->limits.backoff_ms, 9);
-    cr_assert_eq(next->limits.max_attempts, 4);
-    cr_assert_eq(worker_config_limits(next, "a", 1)->soft_limit_ms, 5);
-    worker_config_free(c);
-    c = next;
-    cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_OK, "%s", err.msg);
-    worker_config_free(next);
-    worker_config_free(c);
-}
-
-Test(config_reload, refuses_the_rest_as_a_whole)
-{
-    struct worker_config *next = NULL;
-    jobq_err err = {0};
-    struct worker_config *c = of_text("lease = 1000; queues = ( { name = \"a\"; } );");
-    static const char *const wrong[] = {
-        "lease = 2000; queues = ( { name = \"a\"; } ); executors = 9;",
-        "lease = 1000; queues = ( { name = \"b\"; } );",
-        "lease = 1000; queues = ( { name = \"a\"; } ); mail = { password = \"x\"; };",
-        "lease = 1000; queues = ( { name = \"a\"; } ); redis = \"redis://other\";",
-        "lease = 1000; queues = ( { name = \"a\"; } ); executors = 0;",
-        "lease = ",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        conf_file(wrong[i]);
-        cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_ECONFIG, "%s", wrong[i]);
-        cr_assert_null(next);
-    }
-    conf_file("lease = 2000; queues = ( { name = \"a\"; } );");
-    cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_ECONFIG);
-    cr_assert(strstr(err.msg, "a change needs a restart, nothing was applied: lease ("), "%s", err.msg);
-    conf_file("lease = 1000; queues = ( { name = \"a\"; weight = 7; } );");
-    cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_OK, "%s", err.msg);
-    cr_assert_eq(next->queues[0].weight, 7);
-    worker_config_free(next);
-    worker_config_free(c);
-}
-
-Test(config_reload, refuses_a_change_of_the_forums_own_variables)
-{
-    struct worker_config *next = NULL;
-    jobq_err err = {0};
-    char path[256];
-    snprintf(path, sizeof(path), "%s/env", tmp_dir());
-    write_file(path, "POSTGRES_HOST=a\n");
-    struct worker_config *c = must_load(NO_ENV, ENV("--env-file", path));
-    write_file(path, "POSTGRES_HOST=b\n");
-    cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_ECONFIG);
-    cr_assert(strstr(err.msg, "postgres ("), "%s", err.msg);
-    worker_config_free(c);
-}
-
 Test(config, survives_the_lack_of_memory_at_every_allocation)
 {
-    const char *path = conf_file("queues = ( { name = \"a\"; } ); types = ( { name = \"b\"; } ); modules = ( \"/bin/true\" );");
-    const char *const *env = ENV("POSTGRES_HOST=a", "POSTGRES_PASSWORD=x", "REDIS_HOST=b", "REDIS_PASSWORD=y",
-                                 "MISAGO_EMAIL_HOST=c", "MISAGO_EMAIL_USER=d");
-    const char *argv[] = {"jobd", executor, "-c", path, "--lease", "1s", NULL};
+    const char *path = conf_file("queues = ( { name = \"a\"; } ); types = ( { name = \"b\"; } ); "
+                                 "modules = ( \"/bin/true\" );");
+    const char *const *env = ENV("POSTGRES_HOST=a", "POSTGRES_PASSWORD=x", "REDIS_HOST=b",
+                                 "REDIS_PASSWORD=y", "MISAGO_EMAIL_HOST=c", "MISAGO_EMAIL_USER=d");
+    const char *argv[] = {"jobd", "--executor-path=/bin/true", "-c", path, "--lease", "1s", NULL};
     for (int sticky = 0; sticky < 2; sticky++) {
         long tried = 0;
         int code = JOBQ_ENOMEM;
@@ -507,7 +327,8 @@ Test(config, survives_the_lack_of_memory_at_every_allocation)
             if (code == JOBQ_OK)
                 code = worker_config_reload(c, &next, &err);
             mem_fail_at(0, 0);
-            cr_assert(code == JOBQ_OK || (code == JOBQ_ENOMEM && err.code == code), "%ld: %d %s", n, code, err.msg);
+            cr_assert(code == JOBQ_OK || (code == JOBQ_ENOMEM && err.code == code), "%ld: %d %s", n,
+                      code, err.msg);
             worker_config_free(next);
             worker_config_free(c);
             tried = n;

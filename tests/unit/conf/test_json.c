@@ -23,7 +23,8 @@ static int check(const char *text, size_t len, bool object, jobq_err *err)
     memcpy(copy, text, len);
     *err = (jobq_err){0};
     int code = object ? json_check_object(copy, len, err) : json_check_value(copy, len, err);
-    int second = object ? json_scalar_check_object(copy, len, &other) : json_scalar_check_value(copy, len, &other);
+    int second = object ? json_scalar_check_object(copy, len, &other)
+                        : json_scalar_check_value(copy, len, &other);
     free(copy);
     cr_assert_eq(code, second, "with and without SSE2 differ on %.*s", (int)len, text);
     cr_assert_str_eq(err->msg, other.msg);
@@ -42,8 +43,8 @@ static bool jansson_accepts(const char *text, size_t len, bool object, bool *ove
 }
 
 /*
- * Ours may refuse more (too deep; a NUL byte after a number, which jansson overlooks), and knows nothing of the range
- * of numbers.
+ * Ours may refuse more (too deep; a NUL byte after a number, which jansson overlooks), and knows
+ * nothing of the range of numbers.
  */
 static void compare(const char *text, size_t len, bool object)
 {
@@ -54,7 +55,8 @@ static void compare(const char *text, size_t len, bool object)
     if (ours)
         cr_assert(theirs || overflow, "ours only: %.*s", (int)len, text);
     else
-        cr_assert(!theirs || strstr(err.msg, "nested too deep") || memchr(text, '\0', len), "jansson only: %.*s (%s)", (int)len, text, err.msg);
+        cr_assert(!theirs || strstr(err.msg, "nested too deep") || memchr(text, '\0', len),
+                  "jansson only: %.*s (%s)", (int)len, text, err.msg);
 }
 
 Test(json, accepts_what_the_rfc_allows)
@@ -62,15 +64,18 @@ Test(json, accepts_what_the_rfc_allows)
     static const char *const texts[] = {
         "{}",
         " \t\r\n{ \"a\" : 1 } \n",
-        "{\"a\":[1,-0,0.5,-1.5e+10,2E-3,1e5],\"b\":{\"c\":{}},\"d\":[[],[[]]],\"e\":null,\"f\":true,\"g\":false}",
+        "{\"a\":[1,-0,0.5,-1.5e+10,2E-3,1e5],\"b\":{\"c\":{}},\"d\":[[],[[]]],\"e\":null,\"f\":"
+        "true,\"g\":false}",
         "{\"\":\"\",\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\":\"\\u0000\"}",
         "{\"a\":1,\"a\":2}",
-        "{\"h\xC3\xA9llo\":\"\xE2\x82\xAC \xF0\x9F\x98\x80 \xEF\xBF\xBF \xF4\x8F\xBF\xBF \xED\x9F\xBF \xEE\x80\x80\x7F\"}",
+        "{\"h\xC3\xA9llo\":\"\xE2\x82\xAC \xF0\x9F\x98\x80 \xEF\xBF\xBF \xF4\x8F\xBF\xBF "
+        "\xED\x9F\xBF \xEE\x80\x80\x7F\"}",
         "{\"n\":123456789012345678901234567890,\"m\":1e400}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         jobq_err err;
-        cr_assert_eq(check(texts[i], strlen(texts[i]), true, &err), JOBQ_OK, "%s: %s", texts[i], err.msg);
+        cr_assert_eq(check(texts[i], strlen(texts[i]), true, &err), JOBQ_OK, "%s: %s", texts[i],
+                     err.msg);
         compare(texts[i], strlen(texts[i]), true);
     }
 }
@@ -136,11 +141,14 @@ Test(json, says_what_is_wrong_and_where)
         {"{}{}", "more after the end of the value at byte 2"},
         {"{} x", "more after the end of the value at byte 3"},
         {"{\"a\":1 /* no */}", "expected ',' or '}' at byte 7"},
-        {"{\"a\":\xC2\xA0" "1}", "expected a value at byte 5"},
+        {"{\"a\":\xC2\xA0"
+         "1}",
+         "expected a value at byte 5"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         jobq_err err;
-        cr_assert_eq(check(rows[i].text, strlen(rows[i].text), true, &err), JOBQ_EINVAL, "%s", rows[i].text);
+        cr_assert_eq(check(rows[i].text, strlen(rows[i].text), true, &err), JOBQ_EINVAL, "%s",
+                     rows[i].text);
         cr_assert_str_eq(err.msg, rows[i].what, "%s: %s", rows[i].text, err.msg);
         compare(rows[i].text, strlen(rows[i].text), true);
     }
@@ -164,7 +172,8 @@ Test(json, takes_any_value_when_asked)
     static const char *const bad[] = {"", "nulll", "1 2", "tru", "\"a", "-", "]", "}", ","};
     jobq_err err;
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
-        cr_assert_eq(check(good[i], strlen(good[i]), false, &err), JOBQ_OK, "%s: %s", good[i], err.msg);
+        cr_assert_eq(check(good[i], strlen(good[i]), false, &err), JOBQ_OK, "%s: %s", good[i],
+                     err.msg);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         cr_assert_eq(check(bad[i], strlen(bad[i]), false, &err), JOBQ_EINVAL, "%s", bad[i]);
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -215,8 +224,11 @@ Test(json, finds_one_bad_byte_wherever_it_stands)
         const char *bytes;
         const char *what;
     } bad[] = {
-        {"\x01", "a control character in a string"}, {"\x1F", "a control character in a string"},
-        {"\x80", "not UTF-8"}, {"\xFF", "not UTF-8"}, {"\\q", "an unknown escape"},
+        {"\x01", "a control character in a string"},
+        {"\x1F", "a control character in a string"},
+        {"\x80", "not UTF-8"},
+        {"\xFF", "not UTF-8"},
+        {"\\q", "an unknown escape"},
     };
     for (size_t len = 2; len < 70; len++) {
         for (size_t at = 0; at + 2 <= len; at++) {
@@ -236,8 +248,9 @@ Test(json, finds_one_bad_byte_wherever_it_stands)
 
 Test(json, never_accepts_a_document_cut_short)
 {
-    static const char text[] = "{\"kind\":\"threads\",\"ids\":[1,22,333],\"n\\u00e9\":{\"x\":null,\"y\":[true,-1.5e3]},"
-                               "\"text\":\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80 and so on, longer than a block\"}";
+    static const char text[] =
+        "{\"kind\":\"threads\",\"ids\":[1,22,333],\"n\\u00e9\":{\"x\":null,\"y\":[true,-1.5e3]},"
+        "\"text\":\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80 and so on, longer than a block\"}";
     jobq_err err;
     cr_assert_eq(check(text, sizeof(text) - 1, true, &err), JOBQ_OK, "%s", err.msg);
     for (size_t n = 0; n < sizeof(text) - 1; n++)
@@ -257,10 +270,53 @@ static uint32_t next(uint32_t below)
 }
 
 static const char *const pieces[] = {
-    "{", "}", "[", "]", ",", ":", "\"", "\\", "{\"a\":", "\"key\":", "\"text\"", "null", "true", "false", "0", "-1",
-    "1.5", "1e9", "-0", "12345678901234567890", "1e999", " ", "\n", "\t", "\\u0041", "\\ud83d\\ude00", "\\ud83d", "\\u0000",
-    "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\x80", "\xED\xA0\x80", "\x01", "a string somewhat longer than that",
-    "[1,2,3]", "{}", "[]", "\\n", "\\/", "\x7F", ".", "e", "+", "-", "0123", "\xEF\xBB\xBF",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "{\"a\":",
+    "\"key\":",
+    "\"text\"",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "1.5",
+    "1e9",
+    "-0",
+    "12345678901234567890",
+    "1e999",
+    " ",
+    "\n",
+    "\t",
+    "\\u0041",
+    "\\ud83d\\ude00",
+    "\\ud83d",
+    "\\u0000",
+    "\xC3\xA9",
+    "\xE2\x82\xAC",
+    "\xF0\x9F\x98\x80",
+    "\x80",
+    "\xED\xA0\x80",
+    "\x01",
+    "a string somewhat longer than that",
+    "[1,2,3]",
+    "{}",
+    "[]",
+    "\\n",
+    "\\/",
+    "\x7F",
+    ".",
+    "e",
+    "+",
+    "-",
+    "0123",
+    "\xEF\xBB\xBF",
 };
 
 static size_t add(char *out, size_t n, size_t max, const char *piece)
@@ -275,8 +331,18 @@ static size_t add(char *out, size_t n, size_t max, const char *piece)
 /* A valid value. */
 static size_t generate(char *out, size_t n, size_t max, int depth)
 {
-    static const char *const scalars[] = {"null", "true", "false", "0", "-12", "3.25", "1e3", "\"\"", "\"plain text\"",
-                                          "\"\\u00e9\\n\"", "\"\xE2\x82\xAC uro\"", "\"sixteen bytes and more of it\""};
+    static const char *const scalars[] = {"null",
+                                          "true",
+                                          "false",
+                                          "0",
+                                          "-12",
+                                          "3.25",
+                                          "1e3",
+                                          "\"\"",
+                                          "\"plain text\"",
+                                          "\"\\u00e9\\n\"",
+                                          "\"\xE2\x82\xAC uro\"",
+                                          "\"sixteen bytes and more of it\""};
     uint32_t kind = depth > 4 ? 0 : next(4);
     if (kind < 2)
         return add(out, n, max, scalars[next(ARRAY_LEN(scalars))]);
@@ -284,7 +350,10 @@ static size_t generate(char *out, size_t n, size_t max, int depth)
     n = add(out, n, max, kind == 2 ? "[" : "{");
     for (uint32_t i = 0; i < count; i++) {
         n = add(out, n, max, i ? ", " : "");
-        n = add(out, n, max, kind == 2 ? "" : next(2) ? "\"k\":" : "\"a longer key than sixteen\" : ");
+        n = add(out, n, max,
+                kind == 2 ? ""
+                : next(2) ? "\"k\":"
+                          : "\"a longer key than sixteen\" : ");
         n = generate(out, n, max, depth + 1);
     }
     return add(out, n, max, kind == 2 ? "]" : "}");
@@ -332,5 +401,6 @@ Test(json, agrees_with_jansson_on_documents_with_one_fault)
         accepted += check(text, n, false, &err) == JOBQ_OK;
         compare(text, n, false);
     }
-    cr_assert(accepted > 1000 && accepted < 29000, "%d accepted: the generator has lost its point", accepted);
+    cr_assert(accepted > 1000 && accepted < 29000, "%d accepted: the generator has lost its point",
+              accepted);
 }
