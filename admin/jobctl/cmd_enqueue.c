@@ -148,7 +148,7 @@ static void read_place(const struct redisReply *r, const struct shard_keys *k, c
         return;
     memcpy(out->place.queue, k->queue, sizeof(out->place.queue));
     out->place.partition = k->partition;
-    out->place.where = lanes[job->lane];
+    out->place.where = (int)lanes[job->lane];
     out->has_place = true;
 }
 
