@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/connections.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -34,26 +35,33 @@ static void on_client_info(void *ctx, void *data, const struct redisReply *r)
         lease_use_presence(s->shards[i]->lease, direct);
 }
 
-static void lose_client(struct supervisor *s, enum link_index i)
+static void lose_client(struct supervisor *s, enum link_index i, const struct link *l)
 {
-    s->lost_client_ids[i] = s->client_ids[i];
+    s->lost_clients[i].id = s->client_ids[i];
+    snprintf(s->lost_clients[i].run_id, sizeof(s->lost_clients[i].run_id), "%s", link_run_id(l));
     s->client_ids[i] = 0;
 }
 
-/* A connection that broke on our side may live on in Redis with a read under way: end it, then audit. */
+/*
+ * A connection that broke on our side may live on in Redis with a read under way: end it, then audit. A server that was
+ * started again counts from 1: there the number would be somebody else's.
+ */
 static void kill_lost_clients(struct supervisor *s)
 {
-    for (size_t i = 0; i < ARRAY_LEN(s->lost_client_ids); i++) {
-        if (!s->lost_client_ids[i])
+    for (size_t i = 0; i < ARRAY_LEN(s->lost_clients); i++) {
+        struct lost_client *lost = &s->lost_clients[i];
+        if (!lost->id)
             continue;
-        struct buf *b = link_out(s->command);
-        resp_begin(b, 4);
-        resp_str(b, "CLIENT");
-        resp_str(b, "KILL");
-        resp_str(b, "ID");
-        resp_int(b, s->lost_client_ids[i]);
-        link_expect(s->command, NULL, NULL, NULL);
-        s->lost_client_ids[i] = 0;
+        if (lost->run_id[0] && strcmp(lost->run_id, link_run_id(s->command)) == 0) {
+            struct buf *b = link_out(s->command);
+            resp_begin(b, 4);
+            resp_str(b, "CLIENT");
+            resp_str(b, "KILL");
+            resp_str(b, "ID");
+            resp_int(b, lost->id);
+            link_expect(s->command, NULL, NULL, NULL);
+        }
+        lost->id = 0;
     }
 }
 
@@ -76,7 +84,7 @@ static void on_command_down(void *ctx, const char *why)
 {
     struct supervisor *s = ctx;
     (void)why;
-    lose_client(s, LINK_COMMAND);
+    lose_client(s, LINK_COMMAND, s->command);
     s->scripts_loading = false;
     s->asking_queues = false;
     for (size_t i = 0; i < s->shard_count; i++) {
@@ -98,9 +106,10 @@ static void on_reader_up(void *ctx)
 
 static void on_reader_down(void *ctx, const char *why)
 {
+    struct supervisor *s = ctx;
     (void)why;
-    lose_client(ctx, LINK_READER);
-    reading_reader_down(ctx);
+    lose_client(s, LINK_READER, s->reader);
+    reading_reader_down(s);
 }
 
 static void on_subscriber_up(void *ctx)

@@ -34,6 +34,7 @@ struct lease {
     bool beating;    /* a beat is under way */
     bool looking;
     bool presence;
+    bool look_soon;
     int64_t proved_ms;  /* when the last accepted beat was sent */
     int64_t next_beat_ms;
     int64_t next_look_ms;
@@ -135,8 +136,11 @@ static int observe(struct lease *l, const char *name, bool fenced, int64_t count
     if (strlen(name) >= NAME_SIZE || strcmp(name, l->name) == 0)
         return JOBQ_OK; /* no incarnation of ours has such a name: sweep's business, not ours */
     struct peer *p = find_peer(l, name);
-    if (!p && !(p = add_peer(l, name, err)))
-        return JOBQ_ENOMEM;
+    if (!p) {
+        if (!(p = add_peer(l, name, err)))
+            return JOBQ_ENOMEM;
+        l->look_soon = true; /* the sooner it is seen subscribed, the sooner its absence tells */
+    }
     p->mentioned = true;
     if (fenced) {
         p->fenced = true;
@@ -354,8 +358,9 @@ struct lease_action lease_next(struct lease *l, int64_t now_ms)
         a.act = LEASE_SEND_BEAT;
         return a;
     }
-    if (!l->looking && now_ms >= l->next_look_ms) {
+    if (!l->looking && (now_ms >= l->next_look_ms || l->look_soon)) {
         l->looking = true;
+        l->look_soon = false;
         l->next_look_ms = now_ms + look_interval(l, now_ms);
         unmention_all(l);
         a.act = LEASE_SEND_LOOK;
@@ -375,7 +380,7 @@ int64_t lease_due_ms(const struct lease *l, int64_t now_ms)
     if (!l->beating)
         due = MIN(due, l->next_beat_ms);
     if (!l->looking)
-        due = MIN(due, l->next_look_ms);
+        due = MIN(due, l->look_soon ? now_ms : l->next_look_ms);
     unsigned rank = lease_rank(l, now_ms);
     for (size_t i = 0; i < l->count; i++) {
         const struct peer *p = &l->peers[i];

@@ -45,6 +45,7 @@ struct link {
     int64_t attempt_ms; /* when the present attempt began; -1: none */
     bool tried_at_once;
     char trouble[256];
+    char run_id[48];
     struct expectation *queue; /* ring */
     size_t head, count, cap;
 };
@@ -239,6 +240,9 @@ static void on_info(void *ctx, void *data, const struct redisReply *r)
     if (!r || !l->checking)
         return;
     const char *version = strstr(reply_text(r), "redis_version:");
+    const char *run_id = strstr(reply_text(r), "run_id:");
+    snprintf(l->run_id, sizeof(l->run_id), "%.*s", run_id ? (int)strcspn(run_id + 7, "\r\n") : 0,
+             run_id ? run_id + 7 : "");
     int64_t major = OLDEST_MAJOR;
     if (version) {
         char digits[16] = "";
@@ -405,6 +409,11 @@ const char *link_trouble(const struct link *l)
 int64_t link_client_id(const struct link *l)
 {
     return conn_client_id(l->conn);
+}
+
+const char *link_run_id(const struct link *l)
+{
+    return l->run_id;
 }
 
 const char *link_where(const struct link *l)

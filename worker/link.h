@@ -47,6 +47,8 @@ bool link_is_up(const struct link *l);
 /* Why it is down, for people; "" while up. */
 const char *link_trouble(const struct link *l);
 int64_t link_client_id(const struct link *l);
+/* Which life of which server it is connected to, or was last: client ids mean something in that one only. */
+const char *link_run_id(const struct link *l);
 const char *link_where(const struct link *l);
 const char *link_local_address(const struct link *l);
 /* Where to append; only while up. */

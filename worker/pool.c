@@ -410,6 +410,7 @@ void pool_bury(struct pool *p, struct executor *x, int status)
     char why[224];
     int64_t now = loop_now(p->loop);
     enum executor_state was = x->state;
+    bool had_job = x->held > 0;
     describe_death(x, status, why, sizeof(why));
     p->alive--;
     x->process.pid = 0;
@@ -426,10 +427,9 @@ void pool_bury(struct pool *p, struct executor *x, int status)
         count_failed_start(p, x->said[0] ? x->said : why, now);
     } else if (was == EXECUTOR_READY) {
         log_event(LOG_WARN, "executor.died", LOG_INT("pid", x->pid), LOG_STR("why", why), LOG_END);
-        if (now - x->born_ms < STEADY_MS)
-            p->pause_ms = p->pause_ms ? MIN(p->pause_ms * 2, LONGEST_PAUSE_MS) : 10;
-        else
-            p->pause_ms = 0;
+        /* Under a job it is that job's budget that ends it; one that dies by itself is not started in a frenzy. */
+        bool by_itself = !x->jobs_run && !had_job && now - x->born_ms < STEADY_MS;
+        p->pause_ms = !by_itself ? 0 : p->pause_ms ? MIN(p->pause_ms * 2, LONGEST_PAUSE_MS) : 10;
     }
     p->hooks.on_gone(p->hooks.ctx, x);
     executor_free(x);

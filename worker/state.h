@@ -83,6 +83,12 @@ struct queue {
     struct shard **shards;
 };
 
+/* A connection of ours that broke: to be ended in Redis too, by CLIENT KILL, before the audit. */
+struct lost_client {
+    int64_t id; /* 0: none */
+    char run_id[48];
+};
+
 enum link_index { LINK_COMMAND, LINK_READER, LINK_COUNT };
 
 struct supervisor {
@@ -98,7 +104,7 @@ struct supervisor {
     struct link *command, *reader, *subscriber;
     bool presence_off; /* behind a proxy */
     int64_t client_ids[LINK_COUNT];      /* of the connections that read */
-    int64_t lost_client_ids[LINK_COUNT]; /* of broken ones, to be ended by CLIENT KILL before the audit */
+    struct lost_client lost_clients[LINK_COUNT];
     struct pool *pool;
     struct dispatch *dispatch;
     struct loop_timer *timer;

@@ -159,7 +159,7 @@ void scene_enqueue_many(struct scene *s, const char *type, const char *payload, 
 
 long long scene_effects(struct scene *s)
 {
-    return pg_int(s->postgres, "SELECT count(*) FROM effects");
+    return pg_int(s->postgres, "SELECT count(*) FROM public.effects");
 }
 
 /* Of group jobq of a lane: its pending count (what 0) or its lag (what 1; entries that nobody has read). */
@@ -297,7 +297,7 @@ static void load_acked(struct scene *s)
 
     if (!f)
         fail_test("cannot write %s", path);
-    fputs("DROP TABLE IF EXISTS acked; CREATE TABLE acked (job_id uuid PRIMARY KEY);\nCOPY acked FROM stdin;\n", f);
+    fputs("DROP TABLE IF EXISTS public.acked; CREATE TABLE public.acked (job_id uuid PRIMARY KEY);\nCOPY public.acked FROM stdin;\n", f);
     for (size_t i = 0; i < s->acked_count; i++) {
         jobq_id_format(&s->acked[i], id);
         fprintf(f, "%s\n", id);
@@ -311,12 +311,12 @@ static void load_acked(struct scene *s)
 void scene_check_effects(struct scene *s)
 {
     load_acked(s);
-    long long lost = pg_int(s->postgres, "SELECT count(*) FROM acked a WHERE NOT EXISTS "
-                                         "(SELECT 1 FROM effects e WHERE e.job_id = a.job_id)");
+    long long lost = pg_int(s->postgres, "SELECT count(*) FROM public.acked a WHERE NOT EXISTS "
+                                         "(SELECT 1 FROM public.effects e WHERE e.job_id = a.job_id)");
     long long doubled =
-        pg_int(s->postgres, "SELECT count(*) FROM (SELECT job_id FROM effects GROUP BY job_id HAVING count(*) > 1) x");
-    long long unexpected = pg_int(s->postgres, "SELECT count(DISTINCT job_id) FROM effects e WHERE NOT EXISTS "
-                                               "(SELECT 1 FROM acked a WHERE a.job_id = e.job_id)");
+        pg_int(s->postgres, "SELECT count(*) FROM (SELECT job_id FROM public.effects GROUP BY job_id HAVING count(*) > 1) x");
+    long long unexpected = pg_int(s->postgres, "SELECT count(DISTINCT job_id) FROM public.effects e WHERE NOT EXISTS "
+                                               "(SELECT 1 FROM public.acked a WHERE a.job_id = e.job_id)");
     if (lost || doubled || unexpected > (long long)s->unknown)
         fail_test("of %zu acknowledged: %lld lost, %lld doubled, %lld unexpected (%zu answers were unknown)",
                   s->acked_count, lost, doubled, unexpected, s->unknown);
