@@ -189,7 +189,8 @@ static bool fill_one(struct sending *s, size_t i)
         check_settle(s, i, JOBQ_CAUSE_OUT_OF_MEMORY, err.msg);
         return true;
     }
-    if (q->partitions == 0 && q->refused_in == s->c->calls) {
+    /* A refused registration tells nothing until the number of partitions was answered too. */
+    if (q->partitions == 0 && !q->asking && q->refused_in == s->c->calls) {
         check_settle(s, i, q->refused, q->refused_text);
         return true;
     }
