@@ -66,6 +66,35 @@ Test(header, is_patched_as_the_reference_says)
     redis_stop(redis);
 }
 
+/* A header filled by options of others must not become unreadable by what a copy would add. */
+Test(header, gives_way_instead_of_growing_too_long)
+{
+    struct redis *redis = redis_start(NULL);
+    redisContext *c = redisConnectUnix(redis->socket);
+    char *text = read_file(source_path("broker/lua/header.lua"));
+    static char script[16384];
+    static uint8_t h[CODEC_HEADER_MAX] = {[0] = 1, [22] = 1, [23] = 't', [24] = 99};
+
+    snprintf(script, sizeof(script), "%s%s", text, tail);
+    for (size_t spare = 0; spare <= 17; spare++) {
+        size_t len = sizeof(h) - spare;
+        size_t with_time = spare >= 11 ? 11 : 0;
+        redisReply *r;
+
+        h[25] = (uint8_t)(len - 27);
+        h[26] = (uint8_t)((len - 27) >> 8);
+        r = redisCommand(c, "EVAL %s 0 %b 1700000000000 20", script, h, len);
+        cr_assert_eq(r->element[0]->integer, 1);
+        cr_assert_eq(r->element[1]->len, len + with_time);
+        cr_assert_eq(r->element[1]->str[5], 1, "the loss is counted");
+        cr_assert_eq(r->element[2]->len, len + with_time + (spare - with_time >= 5 ? 5 : 0), "%zu", spare);
+        freeReplyObject(r);
+    }
+    free(text);
+    redisFree(c);
+    redis_stop(redis);
+}
+
 /* The layout of a value of `held`, as enqueue and fail write it and move reads it. */
 Test(header, is_held_as_the_reference_says)
 {

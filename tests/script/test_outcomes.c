@@ -276,6 +276,92 @@ Test(outcomes, works_off_an_old_excess_a_hundred_at_a_time)
     cr_assert_eq(length(LANE_NORMAL), 0);
 }
 
+/* The lane as "7-1", "7-2"… so that ids are known. All are read by b; all but the first are done as if by others. */
+static void fill_done(uint64_t count)
+{
+    for (uint64_t n = 1; n <= count; n++)
+        shard_run(&s, "XADD %s 7-%llu h x p y", s.k.lanes[LANE_LOW], (unsigned long long)n);
+    while (take_and_lose(&s, "b", LANE_LOW, 1000) > 0)
+        ;
+    for (uint64_t n = 2; n <= count; n++)
+        shard_run(&s, "XACK %s jobq 7-%llu", s.k.lanes[LANE_LOW], (unsigned long long)n);
+}
+
+/* A long backlog is no excess: done entries below the bound are left for the cheap trim. */
+Test(outcomes, deletes_nothing_one_by_one_before_a_long_backlog)
+{
+    add_many(LANE_NORMAL, 0, 6000);
+    take(&s, "a", LANE_NORMAL, 1, &t);
+    take(&s, "b", LANE_NORMAL, 64, &t);
+    ack_all("b", &t);
+    cr_assert_eq(length(LANE_NORMAL), 6000);
+}
+
+/* Ids of different length: 7-999 comes before 7-4098. Deleting what was just acknowledged is enough, so no walk. */
+Test(outcomes, deletes_its_own_first)
+{
+    int64_t acked;
+
+    fill_done(998);
+    shard_run(&s, "XADD %s 7-999 h x p y", s.k.lanes[LANE_LOW]);
+    take(&s, "a", LANE_LOW, 1, &t);
+    for (uint64_t n = 1000; n <= KEPT + 2; n++)
+        shard_run(&s, "XADD %s 7-%llu h x p y", s.k.lanes[LANE_LOW], (unsigned long long)n);
+    while (take_and_lose(&s, "b", LANE_LOW, 1000) > 0)
+        ;
+    for (uint64_t n = 1000; n <= KEPT + 2; n++)
+        shard_run(&s, "XACK %s jobq 7-%llu", s.k.lanes[LANE_LOW], (unsigned long long)n);
+    cr_assert_eq(length(LANE_LOW), KEPT + 2);
+    cr_assert_eq(ack(&s, "a", t.job, 1, &acked), JOBQ_OK);
+    cr_assert_eq(acked, 1);
+    cr_assert_eq(length(LANE_LOW), KEPT + 1);
+    cr_assert_eq(shard_pending(&s, LANE_LOW), 1);
+}
+
+/* An id that its caller never had, of an entry that still waits, is not deleted with the others. */
+Test(outcomes, never_deletes_what_was_not_delivered)
+{
+    int64_t acked;
+
+    fill_done(KEPT + 50);
+    shard_run(&s, "XADD %s 8-1 h x p y", s.k.lanes[LANE_LOW]);
+    shard_run(&s, "XADD %s 8-2 h x p y", s.k.lanes[LANE_LOW]);
+    take(&s, "a", LANE_LOW, 1, &t);
+    t.job[1] = t.job[0];
+    t.job[1].entry.seq = 2;
+    cr_assert_eq(ack(&s, "a", t.job, 2, &acked), JOBQ_OK);
+    cr_assert_eq(acked, 1);
+    cr_assert_eq(take_and_lose(&s, "a", LANE_LOW, 10), 1);
+    cr_assert_leq(length(LANE_LOW), KEPT + 2);
+}
+
+/* Walking the head reads payloads: large ones end the walk early. */
+Test(outcomes, walks_no_further_than_64_kib)
+{
+    add_many(LANE_NORMAL, 0, 1);
+    for (uint64_t n = 1; n <= 60; n++)
+        add_job_of_size(&s, LANE_NORMAL, n, 20000);
+    for (uint64_t n = 100; n < 100 + KEPT + 100; n++)
+        add_job(&s, LANE_NORMAL, n, NULL);
+    take(&s, "a", LANE_NORMAL, 1, &t);
+    for (;;) {
+        take(&s, "b", LANE_NORMAL, 1000, &t);
+        if (t.n == 0)
+            break;
+        for (size_t i = 0; i < t.n; i++) {
+            char text[ENTRY_ID_TEXT_SIZE];
+
+            entry_id_format(&t.job[i].entry, text);
+            shard_run(&s, "XACK %s jobq %s", s.k.lanes[LANE_NORMAL], text);
+        }
+    }
+    cr_assert_eq(length(LANE_NORMAL), 1 + 60 + KEPT + 100);
+    add_many(LANE_NORMAL, 99999, 1);
+    take(&s, "b", LANE_NORMAL, 1, &t);
+    ack_all("b", &t);
+    cr_assert_eq(length(LANE_NORMAL), 1 + 60 + KEPT + 100 - 8, "itself, and eight of the large ones");
+}
+
 /* ---- fail ---- */
 
 static struct held take_one(enum lane lane)
