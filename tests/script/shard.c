@@ -52,7 +52,8 @@ redisReply *shard_call(struct shard *s)
 
 /* ---- raw commands ---- */
 
-static redisReply *raw(struct shard *s, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static redisReply *raw(struct shard *s, const char *format,
+                                                             va_list args)
 {
     char text[512];
     redisReply *r;
