@@ -13,9 +13,9 @@
 /* Bytes of one plain job's conversation, measured first. */
 static size_t request_len, reply_len;
 
-static const char registration[] = "*4\r\n$6\r\nHSETNX\r\n$11\r\njobq:queues\r\n$7\r\ndefault\r\n$1\r\n1\r\n"
-                                   "*3\r\n$4\r\nHGET\r\n$11\r\njobq:queues\r\n$7\r\ndefault\r\n";
-#define REGISTRATION_LEN (sizeof(registration) - 1)
+#define REGISTRATION "*4\r\n$6\r\nHSETNX\r\n$11\r\njobq:queues\r\n$7\r\ndefault\r\n$1\r\n1\r\n"\
+    "*3\r\n$4\r\nHGET\r\n$11\r\njobq:queues\r\n$7\r\ndefault\r\n"
+#define REGISTRATION_LEN (sizeof(REGISTRATION) - 1)
 #define REGISTRATION_REPLY_LEN (sizeof(":1\r\n$1\r\n1\r\n") - 1)
 #define ADD_REPLY_LEN (sizeof("$15\r\n1718000000000-0\r\n") - 1)
 
