@@ -281,10 +281,12 @@ void lease_act_answered(struct lease *l, const char *victim, enum lease_result r
     p->waiting = false;
     if (result == LEASE_ACT_RETRY) {
         p->not_before_ms = now_ms + RETRY_MS;
+    } else if (result == LEASE_ACT_FENCED) {
+        p->fenced = true;
     } else if (result == LEASE_ACT_DONE && p->fenced) {
         *p = l->peers[--l->count]; /* reaped to the end: its name is gone from Redis too */
     } else if (result == LEASE_ACT_DONE) {
-        /* Fenced by us or by another, or alive after all: the next look tells which. */
+        /* It beat meanwhile, or is gone: the next look tells which. */
         p->suspect_ms = -1;
         p->gone_since_ms = -1;
         p->unchanged = 0;

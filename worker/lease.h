@@ -71,9 +71,10 @@ void lease_use_presence(struct lease *l, bool use);
 /* Our own connection was lost: all counting starts again, and nobody has been seen subscribed on the new one. */
 void lease_reconnected(struct lease *l);
 enum lease_result {
-    LEASE_ACT_DONE,  /* nothing more is to do for that name */
-    LEASE_ACT_MORE,  /* the reap moved some: again at once */
-    LEASE_ACT_RETRY, /* an error: again later */
+    LEASE_ACT_FENCED, /* the fence took: its jobs are to be reaped */
+    LEASE_ACT_MORE,   /* the reap moved some: again at once */
+    LEASE_ACT_DONE,   /* nothing more is to do: reaped, or alive after all */
+    LEASE_ACT_RETRY,  /* an error: again later */
 };
 /* A fence or a reap was answered. */
 void lease_act_answered(struct lease *l, const char *victim, enum lease_result result, int64_t now_ms);

@@ -407,6 +407,7 @@ static void send_acks(struct supervisor *s, struct shard_lane *lane, struct batc
                                    .unique_len = j->header.unique_len};
     }
     CRASH_POINT("finish.before_ack");
+    s->sent |= SENT_ACK;
     claim_ack(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation, supervisor_minute(s), d,
               b->count);
     link_expect(s->command, on_ack_reply, s, b);
@@ -418,6 +419,7 @@ static void send_fails(struct supervisor *s, struct shard_lane *lane, struct bat
     for (size_t i = 0; i < b->count; i++)
         f[i] = b->jobs[i]->failed;
     CRASH_POINT("fail.before_send");
+    s->sent |= SENT_FAIL;
     claim_fail(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation, supervisor_minute(s), f,
                b->count);
     link_expect(s->command, on_fail_reply, s, b);

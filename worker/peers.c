@@ -145,7 +145,9 @@ static void on_fence(void *ctx, void *data, const struct redisReply *r)
         goto out;
     int rc = r ? claim_fence_reply(r, &err) : JOBQ_ECONN;
     enum lease_result result = LEASE_ACT_RETRY;
-    if (rc == JOBQ_OK || rc == JOBQ_ESTATE)
+    if (rc == JOBQ_OK)
+        result = LEASE_ACT_FENCED;
+    else if (rc == JOBQ_ESTATE)
         result = LEASE_ACT_DONE;
     else if (r && !ticket_accept(s, r, rc, "fence", &err) && !ticket_is_current(t))
         goto out;
@@ -175,6 +177,8 @@ static void on_reap(void *ctx, void *data, const struct redisReply *r)
         result = LEASE_ACT_DONE;
     else if (r && !ticket_accept(s, r, rc, "reap", &err) && !ticket_is_current(t))
         goto out;
+    if (rc == JOBQ_OK)
+        CRASH_POINT("reap.answered");
     if (rc == JOBQ_OK && (moved || !more))
         log_event(LOG_WARN, "reaped", LOG_STR("incarnation", t->victim), LOG_INT("jobs", moved),
                   LOG_STR("queue", t->shard->keys.queue), LOG_INT("partition", t->shard->keys.partition),
@@ -198,6 +202,7 @@ static void act_on_peer(struct shard *shard, const struct lease_action *a)
         ticket_expect(shard, on_fence, t);
     } else {
         CRASH_POINT("reap.before");
+        s->sent |= SENT_REAP;
         claim_reap(ticket_out(shard), &shard->keys, s->incarnation, t->victim, supervisor_minute(s),
                    (unsigned)s->config->loss_budget);
         ticket_expect(shard, on_reap, t);

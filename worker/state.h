@@ -89,6 +89,8 @@ struct lost_client {
     char run_id[48];
 };
 
+enum sent_now { SENT_ACK = 1, SENT_FAIL = 2, SENT_REAP = 4 };
+
 enum link_index { LINK_COMMAND, LINK_READER, LINK_COUNT };
 
 struct supervisor {
@@ -139,6 +141,7 @@ struct supervisor {
     bool scripts_loading;
 
     size_t leaving; /* partitions whose leave is not answered */
+    unsigned sent;  /* enum sent_now: what this turn writes, for the crash points after the writing */
 
     /* readiness */
     bool ready;

@@ -273,6 +273,20 @@ static void on_turn_end(void *ctx, int64_t now_ms)
     loop_timer_arm(s->timer, next_due(s, now_ms));
 }
 
+/* After the links have written: what was sent in this turn is on its way, no answer has come. */
+static void on_turn_sent(void *ctx, int64_t now_ms)
+{
+    struct supervisor *s = ctx;
+    (void)now_ms;
+    if (s->sent & SENT_ACK)
+        CRASH_POINT("finish.sent");
+    if (s->sent & SENT_FAIL)
+        CRASH_POINT("fail.sent");
+    if (s->sent & SENT_REAP)
+        CRASH_POINT("reap.sent");
+    s->sent = 0;
+}
+
 /* ---- life ---- */
 
 static int watch_signals(struct supervisor *s, jobq_err *err)
@@ -310,6 +324,8 @@ static int set_up(struct supervisor *s, jobq_err *err)
     if ((rc = loop_hook(s->loop, on_turn_end, s, err)))
         return rc;
     if ((rc = dispatch_new(limits, &s->dispatch, err)) || (rc = executors_make_pool(s, err)) || (rc = connections_make(s, err)))
+        return rc;
+    if ((rc = loop_hook(s->loop, on_turn_sent, s, err)))
         return rc;
     return queues_configure(s, err);
 }
