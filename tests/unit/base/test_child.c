@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -278,6 +279,7 @@ static int start_by_another(pid_t *starter)
     *starter = fork();
     cr_assert_geq(*starter, 0);
     if (*starter == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         const char *const argv[] = {"/bin/sleep", "1000", NULL};
         struct child_spec spec = {.path = argv[0], .argv = argv, .env = environment};
         struct child c = {0, -1};
