@@ -27,9 +27,7 @@
 struct generator {
     uint64_t era; /* fork_era() when it was seeded; 0: never */
     uint64_t state[4];
-    int64_t time_ms; /* of the last id */
-    uint32_t high;   /* its 12 bits after the version */
-    uint64_t low;    /* its 62 bits after the variant */
+    struct id_counter last;
 };
 
 static _Thread_local struct generator own;
@@ -98,6 +96,13 @@ static uint64_t next_random(struct generator *g)
     return result;
 }
 
+static void start_counting(struct generator *g, int64_t time_ms)
+{
+    g->last.time_ms = time_ms;
+    g->last.high = (uint32_t)next_random(g) & HIGH_MASK;
+    g->last.low = next_random(g) & LOW_MASK;
+}
+
 /* This thread's generator, seeded for this process; NULL when the kernel gives no random bytes. */
 static struct generator *seeded_generator(void)
 {
@@ -110,23 +115,35 @@ static struct generator *seeded_generator(void)
         return NULL;
     if ((state[0] | state[1] | state[2] | state[3]) == 0)
         state[0] = 1;
-    /* time_ms is kept: a child's ids do not fall behind those its parent made in it. */
+    /* The time is kept: a child's ids do not fall behind those its parent made in it. */
     memcpy(g->state, state, sizeof(state));
     g->era = era;
-    g->high = (uint32_t)next_random(g) & HIGH_MASK;
-    g->low = next_random(g) & LOW_MASK;
+    start_counting(g, g->last.time_ms);
     return g;
 }
 
-static void store_id(jobq_id *out, int64_t time_ms, uint32_t high, uint64_t low)
+void id_counter_add(struct id_counter *c, uint64_t step)
+{
+    c->low += step;
+    if (c->low > LOW_MASK) {
+        c->low &= LOW_MASK;
+        c->high++;
+    }
+    if (c->high > HIGH_MASK) {
+        c->high = 0;
+        c->time_ms++;
+    }
+}
+
+static void store_id(jobq_id *out, const struct id_counter *c)
 {
     uint8_t *b = out->bytes;
     for (int i = 0; i < 6; i++)
-        b[i] = (uint8_t)((uint64_t)time_ms >> (40 - 8 * i));
-    b[6] = (uint8_t)(0x70 | high >> 8);
-    b[7] = (uint8_t)high;
+        b[i] = (uint8_t)((uint64_t)c->time_ms >> (40 - 8 * i));
+    b[6] = (uint8_t)(0x70 | c->high >> 8);
+    b[7] = (uint8_t)c->high;
     for (int i = 0; i < 8; i++)
-        b[8 + i] = (uint8_t)(low >> (56 - 8 * i));
+        b[8 + i] = (uint8_t)(c->low >> (56 - 8 * i));
     b[8] = (uint8_t)(0x80 | (b[8] & 0x3F));
 }
 
@@ -138,23 +155,11 @@ int jobq_id_new(jobq_id *out, jobq_err *err)
     if (!g)
         return error_set(err, JOBQ_EINTERNAL, "the kernel gives no random bytes");
     int64_t now = clock_wall_ms();
-    if (now > g->time_ms) {
-        g->time_ms = now;
-        g->high = (uint32_t)next_random(g) & HIGH_MASK;
-        g->low = next_random(g) & LOW_MASK;
-    } else {
-        /* Same millisecond, or the clock went back: count on, in steps nobody can guess. */
-        g->low += 1 + (next_random(g) & UINT32_MAX);
-        if (g->low > LOW_MASK) {
-            g->low &= LOW_MASK;
-            g->high++;
-        }
-        if (g->high > HIGH_MASK) {
-            g->high = 0;
-            g->time_ms++;
-        }
-    }
-    store_id(out, g->time_ms, g->high, g->low);
+    if (now > g->last.time_ms)
+        start_counting(g, now);
+    else /* Same millisecond, or the clock went back: count on, in steps nobody can guess. */
+        id_counter_add(&g->last, 1 + (next_random(g) & UINT32_MAX));
+    store_id(out, &g->last);
     return JOBQ_OK;
 }
 
@@ -234,10 +239,10 @@ void id_derive(const jobq_id *parent, uint32_t n, jobq_id *out)
         input[16 + i] = (uint8_t)(n >> (8 * i));
     uint64_t high = hash_sip13(input, sizeof(input), UINT64_C(0x6a6f62712d696431), 1);
     uint64_t low = hash_sip13(input, sizeof(input), UINT64_C(0x6a6f62712d696431), 2);
-    int64_t time_ms = 0;
+    struct id_counter c = {.high = (uint32_t)high & HIGH_MASK, .low = low & LOW_MASK};
     for (int i = 0; i < 6; i++)
-        time_ms = time_ms << 8 | parent->bytes[i];
-    store_id(out, time_ms, (uint32_t)high & HIGH_MASK, low & LOW_MASK);
+        c.time_ms = c.time_ms << 8 | parent->bytes[i];
+    store_id(out, &c);
 }
 
 uint64_t id_random_below(uint64_t below)

@@ -148,6 +148,40 @@ Test(child, gets_descriptors_that_change_places)
     wait_for_end(&c);
 }
 
+/* Targets at the very numbers that copies made on the way would get. */
+Test(child, gets_descriptors_at_the_lowest_free_numbers)
+{
+    int lines[2];
+    int free_fds[4];
+    int fds[4][2];
+    cr_assert_eq(pipe2(lines, O_CLOEXEC), 0);
+    for (int i = 0; i < 4; i++)
+        free_fds[i] = dup(0);
+    for (int i = 0; i < 4; i++) {
+        close(free_fds[i]);
+        fds[i][0] = lines[1];
+        fds[i][1] = free_fds[3 - i];
+    }
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    null_fd = fcntl(null_fd, F_DUPFD_CLOEXEC, 300);
+    close(free_fds[0]);
+    fds[1][0] = null_fd;
+    const char *const argv[] = {
+        "/bin/bash", "-c", fmt("for f in %d %d %d %d; do echo $f >&$f; done", free_fds[0], free_fds[1], free_fds[2],
+                               free_fds[3]), NULL};
+    struct child_spec spec = {
+        .path = argv[0], .argv = argv, .env = environment, .fds = (const int(*)[2])fds, .fd_count = 4};
+    struct child c;
+    jobq_err err = {0};
+    cr_assert_eq(child_start(&spec, &c, &err), JOBQ_OK, "%s", err.msg);
+    close(lines[1]);
+    cr_assert_str_eq(read_lines(lines[0], 0), fmt("%d\n%d\n%d\n", free_fds[0], free_fds[1], free_fds[3]));
+    wait_for_end(&c);
+    fds[0][0] = fds[2][0] = fds[3][0] = null_fd;
+    spec.path = "/nonexistent/program";
+    cr_assert_eq(child_start(&spec, &c, &err), JOBQ_EINTERNAL, "the way to tell of a failure is kept, too");
+}
+
 Test(child, starts_when_the_parent_has_no_standard_descriptors)
 {
     int ends[2];
@@ -316,7 +350,7 @@ static int start_family(struct child *c, const char *then)
     int ends[2];
     cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
     const int fds[1][2] = {{ends[1], 1}};
-    const char *const argv[] = {"/bin/sh", "-c", fmt("sleep 1000 & echo $!; %s", then), NULL};
+    const char *const argv[] = {"/bin/sh", "-c", fmt("sleep 100 & echo $!; %s", then), NULL};
     *c = start(argv, fds, 1);
     pid_t grandchild = (pid_t)strtol(read_lines(ends[0], 1), NULL, 10);
     close(ends[0]);

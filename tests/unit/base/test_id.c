@@ -66,6 +66,30 @@ Test(id, increases_strictly_whatever_the_clock_does)
     clock_fake_off();
 }
 
+Test(id, carries_when_its_bits_are_used_up)
+{
+    static const uint64_t top = (UINT64_C(1) << 62) - 1;
+    static const struct {
+        struct id_counter before;
+        uint64_t step;
+        struct id_counter after;
+    } cases[] = {
+        {{5, 0, 0}, 1, {5, 0, 1}},
+        {{5, 0, top - 1}, 1, {5, 0, top}},
+        {{5, 0, top}, 1, {5, 1, 0}},
+        {{5, 0xFFE, top - 2}, 10, {5, 0xFFF, 7}},
+        {{5, 0xFFF, top}, 1, {6, 0, 0}},
+        {{5, 0xFFF, top}, UINT64_C(1) << 32, {6, 0, UINT32_MAX}},
+        {{5, 0xFFF, 0}, UINT64_C(1) << 62, {6, 0, 0}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct id_counter c = cases[i].before;
+        id_counter_add(&c, cases[i].step);
+        cr_assert(c.time_ms == cases[i].after.time_ms && c.high == cases[i].after.high && c.low == cases[i].after.low,
+                  "case %zu", i);
+    }
+}
+
 /* Time stands still, so that only the random bits tell the processes apart. */
 Test(id, differs_across_forks)
 {

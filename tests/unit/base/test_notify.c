@@ -82,6 +82,7 @@ Test(notify, does_nothing_where_nobody_listens)
     setenv("NOTIFY_SOCKET", longest, 1);
     notify_send("READY=1");
     /* Nothing was opened and forgotten. */
+    setenv("NOTIFY_SOCKET", "/nonexistent/socket", 1);
     int fd = dup(0);
     close(fd);
     notify_send("READY=1");
