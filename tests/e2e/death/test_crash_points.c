@@ -4,7 +4,6 @@
  * acknowledged job has exactly one effect (G1 G5 G11 G14 G19 G20 G22 G26 G42).
  */
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +13,6 @@
 #include "tests/e2e/scene.h"
 
 #define LEASE "10m" /* so that only presence, the lock or the supervisor itself can be what recovers */
-
-struct point {
-    char name[40];
-};
 
 /* Jobs that succeed, that fail once and then succeed, and that have children: every road is travelled. */
 static void enqueue_mix(struct scene *s)
@@ -36,29 +31,20 @@ static void check(struct scene *s)
 
 /* ---- jobd dies; its successor goes on ---- */
 
-ParameterizedTestParameters(crash_point, of_jobd)
-{
-    static struct point points[] = {
-        {"claim.read:2"},      {"claim.before_hand:3"}, {"finish.before_ack:2"}, {"finish.sent:2"},
-        {"finish.answered:2"}, {"fail.before_send:1"},  {"fail.sent:1"},         {"fail.answered:1"},
-    };
-    return cr_make_param_array(struct point, points, sizeof(points) / sizeof(points[0]));
-}
-
-ParameterizedTest(struct point *point, crash_point, of_jobd)
+static void kill_jobd_at(const char *point)
 {
     struct scene *s = scene_new(SCENE_PG);
     char at[64];
     const char *env[] = {at, NULL};
 
-    snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point->name);
+    snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point);
 
     struct jobd *first = scene_jobd(
         s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .env = env, .extra = "backoff = 100;"});
     enqueue_mix(s);
     int status = process_wait(first->process, patience_ms(30000));
-    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point->name);
-    cr_assert_gt(scene_queued(s) + scene_later(s), 0, "%s: nothing was in flight", point->name);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
+    cr_assert_gt(scene_queued(s) + scene_later(s), 0, "%s: nothing was in flight", point);
     jobd_free(first);
     s->jobd[0] = NULL;
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .extra = "backoff = 100;"});
@@ -69,29 +55,18 @@ ParameterizedTest(struct point *point, crash_point, of_jobd)
 
 /* ---- executors die, again and again; their jobd goes on ---- */
 
-ParameterizedTestParameters(crash_point, of_executors)
-{
-    static struct point points[] = {
-        {"execute.started:3"},
-        {"execute.before_commit:3"},
-        {"execute.commit_sent:3"},
-        {"execute.committed:3"},
-    };
-    return cr_make_param_array(struct point, points, sizeof(points) / sizeof(points[0]));
-}
-
-ParameterizedTest(struct point *point, crash_point, of_executors)
+static void kill_executors_at(const char *point)
 {
     struct scene *s = scene_new(SCENE_PG);
     char at[64];
     const char *env[] = {at, NULL};
 
-    snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point->name);
+    snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .env = env,
                                            .extra = "backoff = 100; crash_budget = 200;"});
     enqueue_mix(s);
     check(s);
-    cr_assert_geq(process_count_log(s->jobd[0]->process, "executor.died"), 3, "%s was not reached", point->name);
+    cr_assert_geq(process_count_log(s->jobd[0]->process, "executor.died"), 3, "%s was not reached", point);
     cr_assert_eq(process_count_log(s->jobd[0]->process, "incarnation.lost"), 0);
     scene_drain(s, 0);
     scene_free(s);
@@ -99,19 +74,13 @@ ParameterizedTest(struct point *point, crash_point, of_executors)
 
 /* ---- a reaper dies while it reaps; the next one goes on ---- */
 
-ParameterizedTestParameters(crash_point, of_a_reaper)
-{
-    static struct point points[] = {{"reap.before:1"}, {"reap.sent:1"}, {"reap.answered:1"}};
-    return cr_make_param_array(struct point, points, sizeof(points) / sizeof(points[0]));
-}
-
-ParameterizedTest(struct point *point, crash_point, of_a_reaper)
+static void kill_reaper_at(const char *point)
 {
     struct scene *s = scene_new(SCENE_PG);
     char at[64];
     const char *env[] = {at, NULL};
 
-    snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point->name);
+    snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LEASE});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 400}", 6);
     scene_wait_pending(s, 2, 20000);
@@ -120,7 +89,7 @@ ParameterizedTest(struct point *point, crash_point, of_a_reaper)
     struct jobd *reaper = scene_jobd(
         s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .env = env, .do_not_wait = true});
     int status = process_wait(reaper->process, patience_ms(30000));
-    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point->name);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
     jobd_free(reaper);
     s->jobd[0] = NULL;
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LEASE});
@@ -128,3 +97,37 @@ ParameterizedTest(struct point *point, crash_point, of_a_reaper)
     scene_drain(s, 0);
     scene_free(s);
 }
+
+/* ---- the points: name, and which passing of it kills ---- */
+
+#define JOBD_DIES(word, point)                                                                     \
+    Test(crash_point, jobd_dies_at_##word)                                                         \
+    {                                                                                              \
+        kill_jobd_at(point);                                                                       \
+    }
+#define EXECUTORS_DIE(word, point)                                                                 \
+    Test(crash_point, executors_die_at_##word)                                                     \
+    {                                                                                              \
+        kill_executors_at(point);                                                                  \
+    }
+#define REAPER_DIES(word, point)                                                                   \
+    Test(crash_point, reaper_dies_at_##word)                                                       \
+    {                                                                                              \
+        kill_reaper_at(point);                                                                     \
+    }
+
+JOBD_DIES(claim_read, "claim.read:2")
+JOBD_DIES(claim_before_hand, "claim.before_hand:3")
+JOBD_DIES(finish_before_ack, "finish.before_ack:2")
+JOBD_DIES(finish_sent, "finish.sent:2")
+JOBD_DIES(finish_answered, "finish.answered:2")
+JOBD_DIES(fail_before_send, "fail.before_send:1")
+JOBD_DIES(fail_sent, "fail.sent:1")
+JOBD_DIES(fail_answered, "fail.answered:1")
+EXECUTORS_DIE(execute_started, "execute.started:3")
+EXECUTORS_DIE(execute_before_commit, "execute.before_commit:3")
+EXECUTORS_DIE(execute_commit_sent, "execute.commit_sent:3")
+EXECUTORS_DIE(execute_committed, "execute.committed:3")
+REAPER_DIES(reap_before, "reap.before:1")
+REAPER_DIES(reap_sent, "reap.sent:1")
+REAPER_DIES(reap_answered, "reap.answered:1")

@@ -97,7 +97,7 @@ Test(jobd_death, loses_and_doubles_nothing_under_load)
         size_t victim = kills % 2;
         scene_wait_pending(s, 1, 20000);
         scene_wait_effects(s, scene_effects(s) + 30, 60000);
-        cr_assert_gt(scene_pending(s), 0, "a kill without a job in flight proves nothing");
+        scene_wait_pending(s, 1, 20000);
         scene_kill(s, victim);
         kills++;
         scene_jobd(s, victim, (struct jobd_options){.executors = 2, .lease = "1s"});
@@ -118,7 +118,7 @@ Test(jobd_drain, finishes_or_releases_and_exits_0)
     scene_jobd(s, 0, (struct jobd_options){.executors = 2});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 50}", 100);
     scene_wait_effects(s, 10, 20000);
-    cr_assert_gt(scene_pending(s), 0);
+    scene_wait_pending(s, 1, 20000);
     scene_drain(s, 0);
     cr_assert_eq(scene_pending(s), 0);
     cr_assert_eq(redis_int(s->redis, "HLEN jobq:{default:0}:alive"), 0);
