@@ -41,10 +41,10 @@ local function header_set(h, found, tag, value)
   return h .. option
 end
 
--- Option 10, enqueued at, unless it is there. ms may be text.
+-- Option 10, enqueued at, unless it is there. ms may be text, and beyond reason: an entry id is whatever XADD was told.
 local function header_set_time(h, found, ms)
   if found[10] then return h end
-  return header_set(h, found, 10, struct.pack('<I8', tonumber(ms)))
+  return header_set(h, found, 10, struct.pack('<I8', math.min(tonumber(ms), 2 ^ 53)))
 end
 
 -- Byte 5, losses, one more; beyond the budget flagged exhausted (bit 2 of byte 1).

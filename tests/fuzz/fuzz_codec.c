@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_codec: any bytes as a header. What is accepted stays within its bytes, can be written again within the limit, and
- * reads the same after that, as often as one likes. The bytes are tried as an entry id too.
+ * fuzz_codec: any bytes as a header. What is accepted stays within its bytes, can be written again within the limit,
+ * and reads the same after that, as often as one likes. The bytes are tried as an entry id too.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -15,7 +15,8 @@ static const char tail[] = "\nlocal function copy(patch)\n"
                            "  return patch(header_set_time(ARGV[1], found, ARGV[2]), found)\n"
                            "end\n"
                            "return {header_walk(ARGV[1]) and 1 or 0,\n"
-                           "  copy(function(h) return header_add_loss(h, tonumber(ARGV[3])) end), copy(header_add_release)}\n";
+                           "  copy(function(h) return header_add_loss(h, tonumber(ARGV[3])) end),\n"
+                           "  copy(header_add_release)}\n";
 
 static void assert_copy(const redisReply *got, const json_t *vector, const char *what)
 {

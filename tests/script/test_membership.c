@@ -308,6 +308,24 @@ Test(membership, carries_what_it_does_not_understand_unchanged)
     freeReplyObject(r);
 }
 
+/* Entry ids are what XADD was told; the copy must stay readable. */
+Test(membership, copies_an_entry_from_beyond_time)
+{
+    struct job_header h = {.type = "t", .type_len = 1};
+    struct buf b;
+
+    buf_init(&b, CODEC_HEADER_MAX);
+    codec_encode(&h, &b);
+    freeReplyObject(redisCommand(s.c, "XADD %s 18446744073709551614-1 h %b p y", s.k.lanes[LANE_NORMAL], b.data,
+                                 b.len));
+    buf_done(&b);
+    take(&s, "a", LANE_NORMAL, 1, &t);
+    cr_assert_eq(bury(&s, "b", "a"), 1);
+    take(&s, "b", LANE_RECOVERED, 1, &t);
+    cr_assert(t.n == 1 && t.odd == 0 && t.job[0].header.losses == 1);
+    cr_assert_eq(t.job[0].header.enqueued_ms, 1LL << 53);
+}
+
 /* All jobd of a partition watch, so two may reap at once: the compare in the script makes doubles harmless. */
 Test(membership, lets_two_reap_at_once)
 {

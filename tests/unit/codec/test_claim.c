@@ -84,7 +84,9 @@ static const char *written(void)
 TestSuite(claim, .init = set_up, .fini = tear_down);
 
 /* Keys in the order in which the script's head names them. */
-#define LANES "jobq:{mail:0}:ready:recovered jobq:{mail:0}:ready:high jobq:{mail:0}:ready:normal jobq:{mail:0}:ready:low "
+#define LANES                                                                                      \
+    "jobq:{mail:0}:ready:recovered jobq:{mail:0}:ready:high jobq:{mail:0}:ready:normal "           \
+    "jobq:{mail:0}:ready:low "
 
 static void assert_script(enum script_name s, const char *rest)
 {
