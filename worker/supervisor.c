@@ -270,6 +270,7 @@ static void on_turn_end(void *ctx, int64_t now_ms)
     if (s->drain.phase != DRAIN_NOT)
         closing_run(s, now_ms);
     readiness_update(s, now_ms);
+    log_tick();
     loop_timer_arm(s->timer, next_due(s, now_ms));
 }
 
