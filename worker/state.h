@@ -34,7 +34,7 @@ struct worker_config;
 #define FLUSH_COUNT 64    /* outcomes sent at the latest when so many wait */
 #define FLUSH_MS 2        /* … or so long */
 #define BATCH_MAX 256     /* outcomes in one script call */
-#define FAIL_BATCH_BYTES (256 * 1024)
+#define FAIL_BATCH_BYTES 65536
 #define RETRY_PAUSE_MS 200 /* after an error of Redis that waiting may heal */
 
 /* One lane of a partition: where its outcomes gather. */
