@@ -165,6 +165,8 @@ static int parse_host(struct span s, struct redis_url *out, jobq_err *err)
                          "Redis URL: the host is missing or has a character that cannot stand in one "
                          "(write IPv6 as [::1]; percent-encode / ? # in a password)");
     int code = decode(host, "host", &out->host, err);
+    if (code == JOBQ_OK && !is_host((struct span){out->host, strlen(out->host)}, bracketed))
+        code = error_set(err, JOBQ_EINVAL, "Redis URL: in a host only '%%' itself is percent-encoded");
     if (code != JOBQ_OK || rest.len == 0)
         return code;
     if (rest.at[0] != ':')
