@@ -311,6 +311,9 @@ static int set_up(struct supervisor *s, jobq_err *err)
     struct dispatch_limits limits = {
         .prefetch_us = c->prefetch_us, .max_held = (unsigned)c->max_held, .strict = c->lanes_strict};
     list_init(&s->children_waiting);
+    if (!c->module_count)
+        return error_set(err, JOBQ_ECONFIG,
+                         "modules: none is named, so every job would be parked; name one, as in modules = ( \"recount\" );");
     if (!(s->queues = map_new()) || !(s->types = map_new()))
         return error_set(err, JOBQ_ENOMEM, "out of memory");
     if ((rc = identity_open(c->state_dir, c->instance, &s->identity, s->predecessor, sizeof(s->predecessor), err)))
