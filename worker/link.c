@@ -218,7 +218,6 @@ static void on_role(void *ctx, void *data, const struct redisReply *r)
 {
     struct link *l = ctx;
     (void)data;
-    char why[256];
     if (!r || !l->checking)
         return;
     if (reply_is_error(r)) {
@@ -227,9 +226,7 @@ static void on_role(void *ctx, void *data, const struct redisReply *r)
             return;
         go_down(l, JOBQ_EREDIS, reply_text(r));
     } else if (!reply_is_word(r, 0, "master")) {
-        snprintf(why, sizeof(why), "%s is a replica, not a primary: point redis at the primary",
-                 conn_where(l->conn));
-        go_down(l, JOBQ_EREDIS, why);
+        go_down(l, JOBQ_EREDIS, "a replica, not a primary: point redis at the primary");
     }
 }
 
@@ -255,8 +252,8 @@ static void on_info(void *ctx, void *data, const struct redisReply *r)
             major = OLDEST_MAJOR;
     }
     if (major < OLDEST_MAJOR) {
-        char why[256];
-        snprintf(why, sizeof(why), "%s runs Redis %d; 7.0 or later is needed", conn_where(l->conn), (int)major);
+        char why[64];
+        snprintf(why, sizeof(why), "Redis %d, but 7.0 or later is needed", (int)major);
         go_down(l, JOBQ_EREDIS, why);
         return;
     }

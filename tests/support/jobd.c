@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,6 +119,8 @@ static void write_configuration(struct jobd *j, const struct jobd_options *o, co
     FILE *f = fopen(j->conf, "we");
 
     if (f == NULL)
+        fail_test("%s: %s", j->conf, strerror(errno));
+    if (fchmod(fileno(f), 0600) != 0) /* it may hold a password */
         fail_test("%s: %s", j->conf, strerror(errno));
     fprintf(f, "redis = \"%s\";\n", o->redis != NULL ? o->redis : "");
     if (o->postgres != NULL)

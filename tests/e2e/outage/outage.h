@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * outage: what the tests of outages share: long waits as conditions, the connections of a jobd as Redis sees them.
+ */
+#ifndef TESTS_E2E_OUTAGE_H
+#define TESTS_E2E_OUTAGE_H
+
+#include "tests/e2e/scene.h"
+
+/* Waits for STATUS= with the text, or fails the test. */
+void outage_wait_status(struct jobd *j, const char *text);
+/* Waits for the text in its log, or fails the test. */
+void outage_wait_log(struct jobd *j, const char *text);
+/* The length of an outage: so long jobd must stay alive, and nobody be declared dead. Fails the test otherwise. */
+void outage_lasts(struct scene *s, int64_t ms);
+/* Nobody of ours was declared dead by anybody: 0 steals. */
+void outage_check_no_steal(struct scene *s);
+/* Drained, every effect once, no dead letter, 0 steals; drains jobd 0 and frees the scene. */
+void outage_end(struct scene *s);
+/* Number of the newest connection of that name (CLIENT LIST), 0: there is none. */
+long long outage_connection(struct scene *s, const char *name);
+/* Waits until the connection of that name is in that command ("xreadgroup|blocking" is a blocked read). */
+long long outage_wait_blocked(struct scene *s);
+/* CPU time the process has used, in ms. */
+int64_t outage_cpu_ms(pid_t pid);
+
+#endif
