@@ -87,9 +87,10 @@ int64_t pg_idle(struct pg *p)
     if (p->forget_count > 0)
         forget(p);
     if (s->conn != NULL && now >= p->next_prune_ms) {
-        /* Executors start together: spread them. */
+        /* Executors start together: spread them, within a tenth of what is kept. */
         if (p->next_prune_ms == 0)
-            p->next_prune_ms = now + (int64_t)id_random_below(PRUNE_EVERY_MS);
+            p->next_prune_ms =
+                now + (int64_t)id_random_below((uint64_t)MIN(PRUNE_EVERY_MS, p->retention_ms / 10 + 1));
         else
             prune(p, now);
     }
