@@ -268,6 +268,7 @@ int run_job(struct run *r, const struct frame *f, jobq_err *err)
     struct frame_job job;
     struct verdict v = {.kind = FRAME_V_DONE, .delay_ms = -1};
     int64_t start_us = clock_mono_us();
+    int64_t took_us;
     uint32_t run_us;
     int rc;
 
@@ -284,7 +285,8 @@ int run_job(struct run *r, const struct frame *f, jobq_err *err)
         execute(r, &v);
     if (v.kind == FRAME_V_DONE)
         CRASH_POINT("execute.committed");
-    run_us = (uint32_t)MIN(clock_mono_us() - start_us, (int64_t)UINT32_MAX);
+    took_us = clock_mono_us() - start_us;
+    run_us = (uint32_t)MIN(took_us, (int64_t)UINT32_MAX);
     rc = tell(r, &v, err);
     if (rc == JOBQ_OK) {
         frame_page_finish(r->ex->page, f->seq, run_us);

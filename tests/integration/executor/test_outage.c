@@ -95,21 +95,43 @@ static bool waits_for_sync(struct rig *r)
     return pg_int(p, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 1;
 }
 
+static bool waits_for_sync_or_is_idle(struct rig *r)
+{
+    return rig_is_idle(r) || waits_for_sync(r);
+}
+
+/*
+ * Makes COMMIT do its work and then not answer: it waits for a standby that does not exist. Hands over jobs like this
+ * one, each of a new id, until one of them hangs: the server learns of it in its own time. Gives its seq.
+ */
+static uint32_t give_until_a_commit_hangs(struct rig *r, struct rig_job job, jobq_id *id)
+{
+    uint32_t seq;
+
+    pg_do(p, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    pg_do(p, "SET synchronous_commit TO local; SELECT pg_reload_conf()");
+    job.id = id;
+    do {
+        *id = db_id();
+        r->idles_seen = r->idles;
+        seq = rig_give(r, &job);
+        rig_wait(r, waits_for_sync_or_is_idle);
+    } while (rig_is_idle(r));
+    return seq;
+}
+
 Test(outage, that_swallows_the_answer_to_a_commit_that_happened_is_found_out)
 {
     struct rig *r = db_rig(p, NULL);
-    jobq_id id = db_id();
+    jobq_id id;
+    uint32_t seq =
+        give_until_a_commit_hangs(r, (struct rig_job){.type = "parent", .payload = "{\"n\":2}"}, &id);
 
-    /* The COMMIT is done but not answered: it waits for a standby that does not exist. Then its backend is ended. */
-    pg_do(p, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-    pg_do(p, "SET synchronous_commit TO local; SELECT pg_reload_conf()");
-    (void)rig_give(r, &(struct rig_job){.type = "parent", .payload = "{\"n\":2}", .id = &id});
-    rig_wait(r, waits_for_sync);
     pg_do(p, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
     rig_wait(r, rig_is_idle);
-    rig_expect(&r->said[1], FRAME_V_DONE, NULL);
-    cr_assert_not(r->said[1].told, "%s", r->said[1].text);
-    cr_assert_eq(r->said[1].children, 2);
+    rig_expect(&r->said[seq], FRAME_V_DONE, NULL);
+    cr_assert_not(r->said[seq].told, "%s", r->said[seq].text);
+    cr_assert_eq(r->said[seq].children, 2);
     cr_assert_eq(db_effects(p, &id), 1);
     rig_free(r);
 }
@@ -136,14 +158,13 @@ Test(outage, that_swallows_a_commit_that_did_not_happen_gives_the_job_back)
 Test(outage, that_lasts_past_the_hard_limit_leaves_the_question_to_the_next_run)
 {
     struct rig *r = db_rig(p, NULL);
-    jobq_id id = db_id();
+    jobq_id id;
+    uint32_t seq = give_until_a_commit_hangs(
+        r, (struct rig_job){.type = "effect", .soft_ms = 1000, .hard_ms = 2000}, &id);
 
-    pg_do(p, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-    pg_do(p, "SET synchronous_commit TO local; SELECT pg_reload_conf()");
-    rig_expect(rig_run_job(r, &(struct rig_job){.type = "effect", .id = &id, .soft_ms = 1000, .hard_ms = 2000}),
-               FRAME_V_RELEASE, "COMMIT was not answered; the next run finds out");
-    pg_do(p, "SET synchronous_commit TO local; SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-             " WHERE wait_event = 'SyncRep'");
+    rig_wait(r, rig_is_idle);
+    rig_expect(&r->said[seq], FRAME_V_RELEASE, "COMMIT was not answered; the next run finds out");
+    pg_do(p, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
     rig_expect(db_run(r, &id, "effect", NULL), FRAME_V_DONE, NULL);
     cr_assert_eq(db_effects(p, &id), 1);
     rig_free(r);

@@ -404,7 +404,8 @@ Test(page, gives_every_job_to_exactly_one_side)
 
     cr_assert_eq(pthread_create(&executor, NULL, start_all, NULL), 0);
     while (!executor_is_through) {
-        uint32_t upto = MIN(frame_page_started(&race) + 20, RACE_JOBS);
+        uint32_t ahead = frame_page_started(&race) + 20;
+        uint32_t upto = MIN(ahead, RACE_JOBS);
         uint32_t began = frame_page_recall(&race, upto);
 
         for (uint32_t seq = began + 1; seq <= upto; seq++)
