@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -129,11 +130,23 @@ static int take_servers(struct worker_config *c, jobq_err *err)
     return code == JOBQ_OK ? JOBQ_OK : config_no_memory(err);
 }
 
-/* What handlers may ask for: how to reach the forum and its mail server, nothing of ours. */
+/* What handlers may ask for: how to reach the forum and its mail server; and what the executor itself must know. */
 static bool is_for_handlers(const char *option)
 {
     return strcmp(option, "postgres") == 0 || strcmp(option, "schema") == 0 ||
+           strcmp(option, "max_payload") == 0 || strcmp(option, "done_retention") == 0 ||
            strncmp(option, "mail.", 5) == 0 || strncmp(option, "forum.", 6) == 0;
+}
+
+/* The value as text; numbers in bytes or ms. NULL without memory. */
+static const char *host_text(struct worker_config *c, const struct conf_option *o)
+{
+    if (o->type != CONF_INT && o->type != CONF_MS && o->type != CONF_BYTES)
+        return conf_string(c->conf, o->name);
+    char *text = config_alloc(c, 24);
+    if (text)
+        snprintf(text, 24, "%lld", (long long)conf_int(c->conf, o->name));
+    return text;
 }
 
 static int take_host_strings(struct worker_config *c, jobq_err *err)
@@ -149,7 +162,9 @@ static int take_host_strings(struct worker_config *c, jobq_err *err)
         if (!is_for_handlers(o->name) || !conf_is_set(c->conf, o->name))
             continue;
         strings[c->host_count++] = o->name;
-        strings[c->host_count++] = conf_string(c->conf, o->name);
+        strings[c->host_count] = host_text(c, o);
+        if (!strings[c->host_count++])
+            return config_no_memory(err);
     }
     c->host_strings = strings;
     return JOBQ_OK;

@@ -124,7 +124,7 @@ static struct job_child *copy_child(const struct frame_child *c)
     return child;
 }
 
-static int take_child(struct pool *p, struct executor *x, const struct frame *f)
+static int take_child(struct executor *x, const struct frame *f)
 {
     struct frame_child c;
     jobq_cause cause;
@@ -134,7 +134,8 @@ static int take_child(struct pool *p, struct executor *x, const struct frame *f)
     struct job_child *child = copy_child(&c);
     if (!child)
         return JOBQ_ENOMEM;
-    if (enqueue_check(&child->spec, (size_t)p->config->max_payload_bytes, &cause, NULL)) {
+    /* max_payload was the executor's to keep, when the job could still be told; it may have changed since. */
+    if (enqueue_check(&child->spec, JOBQ_PAYLOAD_HARD_MAX, &cause, NULL)) {
         mem_free(child);
         return JOBQ_EPROTO;
     }
@@ -215,7 +216,7 @@ static int take_frame(struct pool *p, struct executor *x, const struct frame *f)
     case FRAME_OUTCOME:
         return take_outcome(x, f);
     case FRAME_CHILD:
-        return take_child(p, x, f);
+        return take_child(x, f);
     case FRAME_LOG:
         return take_log(x, f);
     case FRAME_RESULT:

@@ -225,6 +225,17 @@ Test(executor, says_why_a_child_is_refused)
     rig_free(r);
 }
 
+Test(executor, keeps_the_payloads_of_children_within_the_configured_length)
+{
+    const char *modules[] = {lib_path("jobq-test/test.so"), NULL};
+    const char *config[] = {"max_payload", "7", NULL};
+    struct rig *r = rig_start(config, modules, NULL);
+
+    rig_expect(rig_run(r, "spawn", "{\"n\":10}"), FRAME_V_DONE, NULL);
+    rig_expect(rig_run(r, "spawn", "{\"n\":11}"), FRAME_V_DEAD, "payload of 8 bytes, at most 7");
+    rig_free(r);
+}
+
 /* ---- stopping ---- */
 
 static bool has_started(struct rig *r)
