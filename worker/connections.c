@@ -121,6 +121,7 @@ static void on_subscriber_up(void *ctx)
     link_expect(s->subscriber, NULL, NULL, NULL);
     for (size_t i = 0; i < s->shard_count; i++) {
         s->shards[i]->subscribed = false;
+        lease_hidden(s->shards[i]->lease, false, loop_now(s->loop));
         s->shards[i]->move_due_ms = MIN(s->shards[i]->move_due_ms, loop_now(s->loop));
     }
     queues_subscribe(s);
@@ -132,7 +133,7 @@ static void on_subscriber_down(void *ctx, const char *why)
     struct supervisor *s = ctx;
     (void)why;
     for (size_t i = 0; i < s->shard_count; i++)
-        lease_beat_soon(s->shards[i]->lease, loop_now(s->loop));
+        lease_hidden(s->shards[i]->lease, true, loop_now(s->loop));
 }
 
 static void on_message(void *ctx, const char *channel, const char *message)

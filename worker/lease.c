@@ -9,6 +9,8 @@
 
 #define NAME_SIZE 128
 #define RETRY_MS 500 /* an act that failed is tried again after so long */
+/* Absence is counted in our looks as well: a clock runs on while Redis, or we, stand still. */
+#define GONE_LOOKS (LEASE_GONE_MS / LEASE_POLL_MS + 1)
 
 struct peer {
     char name[NAME_SIZE];
@@ -20,6 +22,7 @@ struct peer {
     bool mentioned;       /* in the look or beat being read */
     bool waiting;         /* a fence or reap is under way */
     int64_t gone_since_ms; /* -1: present, or not known */
+    unsigned gone_looks;   /* how many of our looks found it gone since then */
     int64_t suspect_ms;   /* when we first held it dead or fenced; -1: we do not */
     int64_t not_before_ms;
 };
@@ -33,12 +36,15 @@ struct lease {
     bool registered;
     bool beating;    /* a beat is under way */
     bool looking;
+    bool hidden;     /* our subscriber connection is down */
     bool presence;
     bool look_soon;
     int64_t proved_ms;  /* when the last accepted beat was sent */
     int64_t next_beat_ms;
+    int64_t hidden_beat_ms;
     int64_t next_look_ms;
-    bool extra_beat;    /* the one under way, or next, counts no silence */
+    bool extra_due;     /* a beat outside the regular ones is to be sent */
+    bool extra_beat;    /* the one under way is such: it counts no silence */
     struct peer *peers;
     size_t count, cap;
 };
@@ -124,9 +130,22 @@ void lease_registered(struct lease *l, int64_t sent_ms, int64_t now_ms)
     l->beating = false;
     l->looking = false;
     l->proved_ms = sent_ms;
-    l->next_beat_ms = now_ms;
+    l->next_beat_ms = now_ms + l->beat_ms;
     l->next_look_ms = now_ms;
-    l->extra_beat = true; /* the first one only tells who is there */
+    l->extra_due = true; /* the first one only tells who is there */
+}
+
+static void not_gone(struct peer *p)
+{
+    p->gone_since_ms = -1;
+    p->gone_looks = 0;
+}
+
+static void suspect_no_more(struct peer *p)
+{
+    p->unchanged = 0;
+    p->suspect_ms = -1;
+    not_gone(p);
 }
 
 /* Takes in what Redis says of one name; silence is counted only by a regular beat. */
@@ -143,14 +162,14 @@ static int observe(struct lease *l, const char *name, bool fenced, int64_t count
     }
     p->mentioned = true;
     if (fenced) {
+        if (!p->fenced)
+            p->not_before_ms = 0;
         p->fenced = true;
         return JOBQ_OK;
     }
     if (counter != p->counter) {
         p->counter = counter;
-        p->unchanged = 0;
-        p->gone_since_ms = -1;
-        p->suspect_ms = -1;
+        suspect_no_more(p);
     } else if (count_silence) {
         p->unchanged++;
     }
@@ -182,9 +201,8 @@ int lease_beat_answered(struct lease *l, const struct claim_beat *beat, int64_t 
     l->beating = false;
     l->proved_ms = MAX(l->proved_ms, sent_ms);
     bool counted = !l->extra_beat;
-    if (counted || l->next_beat_ms <= now_ms)
+    if (counted)
         l->next_beat_ms = MAX(sent_ms + l->beat_ms, now_ms);
-    l->extra_beat = false;
     unmention_all(l);
     for (size_t i = 0; i < beat->peers; i++) {
         struct claim_peer peer;
@@ -202,14 +220,21 @@ void lease_beat_failed(struct lease *l, int64_t now_ms)
 {
     l->beating = false;
     l->next_beat_ms = now_ms + MIN(l->beat_ms, RETRY_MS);
+    l->hidden_beat_ms = l->next_beat_ms;
+    l->extra_due = false;
 }
 
 void lease_beat_soon(struct lease *l, int64_t now_ms)
 {
-    if (!l->registered || l->beating || l->next_beat_ms <= now_ms)
-        return;
-    l->extra_beat = true;
-    l->next_beat_ms = now_ms;
+    (void)now_ms;
+    l->extra_due = l->registered;
+}
+
+void lease_hidden(struct lease *l, bool hidden, int64_t now_ms)
+{
+    l->hidden = hidden;
+    if (hidden)
+        lease_beat_soon(l, now_ms);
 }
 
 int lease_look_peer(struct lease *l, const char *name, bool fenced, int64_t counter, int64_t now_ms,
@@ -243,11 +268,13 @@ void lease_presence(struct lease *l, const char *name, int64_t subscribers, int6
         return;
     if (subscribers > 0) {
         p->seen_subscribed = true;
-        p->gone_since_ms = -1;
+        not_gone(p);
         if (p->unchanged < LEASE_BEATS)
             p->suspect_ms = p->fenced ? p->suspect_ms : -1;
-    } else if (p->seen_subscribed && p->gone_since_ms < 0) {
-        p->gone_since_ms = now_ms;
+    } else if (p->seen_subscribed) {
+        if (p->gone_since_ms < 0)
+            p->gone_since_ms = now_ms;
+        p->gone_looks++;
     }
 }
 
@@ -256,7 +283,7 @@ void lease_use_presence(struct lease *l, bool use)
     l->presence = use;
     if (!use)
         for (size_t i = 0; i < l->count; i++)
-            l->peers[i].gone_since_ms = -1;
+            not_gone(&l->peers[i]);
 }
 
 void lease_reconnected(struct lease *l)
@@ -265,10 +292,8 @@ void lease_reconnected(struct lease *l)
     l->looking = false;
     for (size_t i = 0; i < l->count; i++) {
         struct peer *p = &l->peers[i];
-        p->unchanged = 0;
+        suspect_no_more(p);
         p->seen_subscribed = false;
-        p->gone_since_ms = -1;
-        p->suspect_ms = -1;
         p->waiting = false;
     }
 }
@@ -287,9 +312,8 @@ void lease_act_answered(struct lease *l, const char *victim, enum lease_result r
         *p = l->peers[--l->count]; /* reaped to the end: its name is gone from Redis too */
     } else if (result == LEASE_ACT_DONE) {
         /* It beat meanwhile, or is gone: the next look tells which. */
-        p->suspect_ms = -1;
-        p->gone_since_ms = -1;
-        p->unchanged = 0;
+        suspect_no_more(p);
+        p->not_before_ms = now_ms + RETRY_MS;
         l->next_look_ms = now_ms;
     }
 }
@@ -300,7 +324,7 @@ static bool is_dead(const struct lease *l, const struct peer *p, int64_t now_ms)
         return true;
     if (p->unchanged >= LEASE_BEATS)
         return true;
-    return l->presence && p->gone_since_ms >= 0 && now_ms - p->gone_since_ms >= LEASE_GONE_MS;
+    return p->gone_looks >= GONE_LOOKS && now_ms - p->gone_since_ms >= LEASE_GONE_MS;
 }
 
 void lease_declare_dead(struct lease *l, const char *name)
@@ -327,19 +351,23 @@ static int64_t look_interval(const struct lease *l, int64_t now_ms)
     return MIN(l->beat_ms, LEASE_LOOK_MS);
 }
 
+/* When we act on a dead one: the better ranks first. */
+static int64_t turn_ms(const struct lease *l, const struct peer *p, unsigned rank, int64_t now_ms)
+{
+    int64_t since = p->suspect_ms >= 0 ? p->suspect_ms : now_ms;
+    return strcmp(p->name, l->dead_for_certain) == 0 ? since : since + (int64_t)rank * LEASE_RANK_MS;
+}
+
 static bool next_act_on_peer(struct lease *l, int64_t now_ms, struct lease_action *out)
 {
     unsigned rank = lease_rank(l, now_ms);
     for (size_t i = 0; i < l->count; i++) {
         struct peer *p = &l->peers[i];
-        if (p->waiting || !is_dead(l, p, now_ms)) {
+        if (p->waiting || !is_dead(l, p, now_ms))
             continue;
-        }
         if (p->suspect_ms < 0)
             p->suspect_ms = now_ms;
-        bool certain = strcmp(p->name, l->dead_for_certain) == 0;
-        int64_t turn_ms = p->suspect_ms + (certain ? 0 : (int64_t)rank * LEASE_RANK_MS);
-        if (now_ms < turn_ms || now_ms < p->not_before_ms)
+        if (now_ms < turn_ms(l, p, rank, now_ms) || now_ms < p->not_before_ms)
             continue;
         p->waiting = true;
         out->act = p->fenced ? LEASE_SEND_REAP : LEASE_SEND_FENCE;
@@ -350,13 +378,22 @@ static bool next_act_on_peer(struct lease *l, int64_t now_ms, struct lease_actio
     return false;
 }
 
+static int64_t beat_due_ms(const struct lease *l, int64_t now_ms)
+{
+    int64_t due = l->extra_due ? now_ms : l->next_beat_ms;
+    return l->hidden ? MIN(due, l->hidden_beat_ms) : due;
+}
+
 struct lease_action lease_next(struct lease *l, int64_t now_ms)
 {
     struct lease_action a = {.act = LEASE_NOTHING};
     if (!l->registered)
         return a;
-    if (!l->beating && now_ms >= l->next_beat_ms) {
+    if (!l->beating && now_ms >= beat_due_ms(l, now_ms)) {
         l->beating = true;
+        l->extra_beat = now_ms < l->next_beat_ms;
+        l->extra_due = false;
+        l->hidden_beat_ms = now_ms + LEASE_POLL_MS;
         a.act = LEASE_SEND_BEAT;
         return a;
     }
@@ -380,20 +417,19 @@ int64_t lease_due_ms(const struct lease *l, int64_t now_ms)
         return INT64_MAX;
     int64_t due = INT64_MAX;
     if (!l->beating)
-        due = MIN(due, l->next_beat_ms);
+        due = MIN(due, beat_due_ms(l, now_ms));
     if (!l->looking)
         due = MIN(due, l->look_soon ? now_ms : l->next_look_ms);
+    /* Without proof of our own life only the answer to a beat brings anything new. */
     unsigned rank = lease_rank(l, now_ms);
-    for (size_t i = 0; i < l->count; i++) {
+    for (size_t i = 0; i < l->count && lease_may_start(l, now_ms); i++) {
         const struct peer *p = &l->peers[i];
         if (p->waiting)
             continue;
-        if (p->suspect_ms >= 0)
-            due = MIN(due, MAX(p->suspect_ms + (int64_t)rank * LEASE_RANK_MS, p->not_before_ms));
-        else if (p->gone_since_ms >= 0)
+        if (is_dead(l, p, now_ms))
+            due = MIN(due, MAX(turn_ms(l, p, rank, now_ms), p->not_before_ms));
+        else if (p->gone_looks >= GONE_LOOKS)
             due = MIN(due, p->gone_since_ms + LEASE_GONE_MS);
-        else if (is_dead(l, p, now_ms))
-            due = now_ms;
     }
     return MAX(due, now_ms);
 }

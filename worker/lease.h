@@ -5,7 +5,8 @@
  * Decision logic only: it is told what Redis answered and what time it is, and says what to do next. Silence is
  * counted in our own accepted beats, never in seconds, so a frozen Redis, a failover, a clock step or a pause of our
  * own count for nothing. Presence makes it faster: a name that we ourselves have seen subscribed on this
- * connection, and that has been absent for LEASE_GONE_MS without a beat, is dead.
+ * connection, and that has been absent for LEASE_GONE_MS, and from as many of our looks as go into that time, without
+ * a beat, is dead.
  *
  * Lives as long as the incarnation. Single thread, no I/O.
  */
@@ -58,6 +59,8 @@ MUST_CHECK int lease_beat_answered(struct lease *l, const struct claim_beat *bea
 void lease_beat_failed(struct lease *l, int64_t now_ms);
 /* An extra beat, at once: others may miss our presence (our subscriber connection broke). */
 void lease_beat_soon(struct lease *l, int64_t now_ms);
+/* Others cannot see us subscribed for now: beat so often that nobody takes that for death. */
+void lease_hidden(struct lease *l, bool hidden, int64_t now_ms);
 /* What HGETALL alive told between beats: new names, new counters; counts no silence. One call a peer. */
 MUST_CHECK int lease_look_peer(struct lease *l, const char *name, bool fenced, int64_t counter,
                                int64_t now_ms, jobq_err *err);
