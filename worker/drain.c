@@ -22,13 +22,16 @@ static int64_t ask_ms(const struct drain *d)
 static enum drain_act finish(struct drain *d, const struct drain_view *v, int64_t now_ms)
 {
     bool over = now_ms >= d->grace_ends_ms;
-    if (v->running && !d->asked && now_ms >= ask_ms(d)) {
+    /* With nothing running the moment passes as well: it must not come due again and again. */
+    if (!d->asked && now_ms >= ask_ms(d)) {
         d->asked = true;
-        return DRAIN_ASK;
+        if (v->running)
+            return DRAIN_ASK;
     }
-    if (v->running && over && !d->killed) {
-        d->asked = d->killed = true;
-        return DRAIN_KILL;
+    if (!d->killed && over) {
+        d->killed = true;
+        if (v->running)
+            return DRAIN_KILL;
     }
     bool quiet = v->running == 0 && !v->reading && v->unsettled == 0;
     if (!quiet && now_ms < d->grace_ends_ms + DRAIN_LEAVE_MS)

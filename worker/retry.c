@@ -4,8 +4,8 @@
 static int64_t backoff(const struct retry_limits *limits, unsigned failures, uint64_t random)
 {
     int64_t ceiling = limits->backoff_ms;
-    for (unsigned i = 0; i < failures && ceiling < limits->backoff_cap_ms; i++)
-        ceiling *= 2;
+    for (unsigned i = 0; i < failures && ceiling > 0 && ceiling < limits->backoff_cap_ms; i++)
+        ceiling = ceiling > INT64_MAX / 2 ? INT64_MAX : ceiling * 2;
     ceiling = MIN(ceiling, limits->backoff_cap_ms);
     return ceiling <= 0 ? 0 : (int64_t)(random % ((uint64_t)ceiling + 1));
 }
