@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The smallest handler module: one type, "hello.greet", which logs a greeting and enqueues what is left to do.
+ * The smallest handler module: one type, "hello.greet", which logs a greeting and enqueues what is
+ * left to do.
  *
  *   cc -shared -fPIC -o hello.so hello_module.c $(pkg-config --cflags jobq)
  *
@@ -11,7 +12,7 @@
 
 #include <jobq/handler.h>
 
-/* {"greet": "anna"} is JSON that enqueue has checked; a real module would parse it with a JSON library. */
+/* {"greet": "anna"} is JSON that enqueue has checked; a real module would use a JSON library. */
 static int greet(const jobq_job_view *job, const jobq_host *host, void *state)
 {
     const char *greeting = state;
@@ -21,7 +22,8 @@ static int greet(const jobq_job_view *job, const jobq_host *host, void *state)
         host->set_text(host->ctx, "no one to greet");
         return JOBQ_DEAD; /* will never work: keep it for a human */
     }
-    snprintf(line, sizeof(line), "%s! (attempt %u of job %s)", greeting, (unsigned)job->attempt, job->id);
+    snprintf(line, sizeof(line), "%s! (attempt %u of job %s)", greeting, (unsigned)job->attempt,
+             job->id);
     host->log(host->ctx, JOBQ_LOG_INFO, line);
 
     /* Long work asks from time to time whether to stop. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_frame: any bytes as what the other side of the socketpair says. What is accepted stays within its frame, keeps
- * the limits that are promised, and written again gives the same bytes.
+ * fuzz_frame: any bytes as what the other side of the socketpair says. What is accepted stays
+ * within its frame, keeps the limits that are promised, and written again gives the same bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -72,7 +72,8 @@ static void write_child(const struct frame *f, struct buf *b)
     must_be_inside(f, c.unique);
     must_be_inside(f, c.p);
     must(text_is_name(c.type.bytes, c.type.len) && text_is_name(c.queue.bytes, c.queue.len));
-    must(c.lane <= JOBQ_LANE_LOW && c.delay_ms >= 0 && c.expires_ms >= 0 && c.max_attempts <= UINT16_MAX);
+    must(c.lane <= JOBQ_LANE_LOW && c.delay_ms >= 0 && c.expires_ms >= 0 &&
+         c.max_attempts <= UINT16_MAX);
     must(c.unique.len <= JOBQ_UNIQUE_KEY_MAX);
     frame_put_child(b, f->seq, &c);
 }
@@ -100,7 +101,8 @@ static void write_string(const struct frame *f, struct buf *b)
     frame_put_string(b, f->kind, f->seq, s.bytes, s.len);
 }
 
-/* Lists are written from NUL-terminated strings, without a seq: those that hold a NUL are only read. */
+/* Lists are written from NUL-terminated strings, without a seq: those that hold a NUL are only
+ * read. */
 static void write_strings(const struct frame *f, struct buf *b)
 {
     static char copies[ITEMS_MAX][64];
@@ -112,7 +114,8 @@ static void write_strings(const struct frame *f, struct buf *b)
 
     while ((rc = frame_get_strings(f, &at, &s)) == JOBQ_OK) {
         must_be_inside(f, s);
-        plain = plain && n < ITEMS_MAX && s.len < sizeof(copies[0]) && memchr(s.bytes, '\0', s.len) == NULL;
+        plain = plain && n < ITEMS_MAX && s.len < sizeof(copies[0]) &&
+                memchr(s.bytes, '\0', s.len) == NULL;
         if (!plain)
             continue;
         memcpy(copies[n], s.bytes, s.len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bad: a module with one fault, chosen by the build (BAD_…); each is opened as lib/jobq-test/bad_….so.
+ * bad: a module with one fault, chosen by the build (BAD_…); each is opened as
+ * lib/jobq-test/bad_….so.
  */
 #include <jobq/handler.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * payload: just enough of JSON for the test modules, whose payloads the tests write themselves: {"key": 5} and
- * {"key": "text"} at the top level, with the escapes \" \\ \n in texts.
+ * payload: just enough of JSON for the test modules, whose payloads the tests write themselves:
+ * {"key": 5} and {"key": "text"} at the top level, with the escapes \" \\ \n in texts.
  */
 #ifndef TESTS_MODULES_PAYLOAD_H
 #define TESTS_MODULES_PAYLOAD_H
@@ -33,7 +33,8 @@ static inline long payload_int(const jobq_job_view *job, const char *key, long f
 }
 
 /* 1, or 0 when there is no such text (out is then ""). */
-static inline int payload_text(const jobq_job_view *job, const char *key, char *out, size_t out_size)
+static inline int payload_text(const jobq_job_view *job, const char *key, char *out,
+                               size_t out_size)
 {
     const char *at = payload_find(job, key);
     size_t n = 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test: handlers that behave in every way a handler can, without a database. Opened as lib/jobq-test/test.so.
+ * test: handlers that behave in every way a handler can, without a database. Opened as
+ * lib/jobq-test/test.so.
  *
  *   noop                                  done
  *   mark      {"file"}                    appends "id attempt\n" to the file
- *   sleep     {"ms", "file"}              marks the file if there is one, then runs so long, whatever it is told
+ *   sleep     {"ms", "file"}              marks the file if there is one, then runs so long
  *   stoppable {"ms"}                      runs so long or until it should stop: then snoozes
  *   fail      {"text", "delay_ms"}        retry
  *   fail_n    {"n"}                       retry in the first n attempts
@@ -12,12 +13,12 @@
  *   snooze    {"file", "ms"}              snoozes until the file exists
  *   say       {"text", "result", "percent"} logs, sets a result, tells progress
  *   segv, abort, exit0, spin              dies; loops and ignores SIGTERM
- *   forkchild {"file"}                    leaves an orphan of its own session behind, writes its pid to the file
+ *   forkchild {"file"}                    leaves an orphan in a session of its own, its pid in file
  *   zombie                                leaves a child that has ended and was not waited for
  *   leak      {"bytes"}                   allocates and forgets
  *   leakfd    {"n"}                       leaves descriptors open
  *   keepfd                                the same, flagged JOBQ_HANDLER_KEEPS_FDS
- *   setstate, checkstate                  changes what belongs to the process; dead if anything is not as it should be
+ *   setstate, checkstate                  changes the process's state; dead if that is changed
  *   spawn     {"n", "type", "queue", "fail", "bad"} enqueues n jobs
  *   overflow, leakplant                   what a sanitizer must find
  */
@@ -119,7 +120,8 @@ static int run_fail(const jobq_job_view *job, const jobq_host *host, void *state
     long delay = payload_int(job, "delay_ms", -1);
 
     (void)state;
-    host->set_text(host->ctx, payload_text(job, "text", text, sizeof(text)) ? text : "told to fail");
+    host->set_text(host->ctx,
+                   payload_text(job, "text", text, sizeof(text)) ? text : "told to fail");
     if (delay >= 0)
         host->set_delay(host->ctx, delay);
     return JOBQ_RETRY;
@@ -166,7 +168,8 @@ static int run_say(const jobq_job_view *job, const jobq_host *host, void *state)
     if (payload_text(job, "text", text, sizeof(text)))
         host->log(host->ctx, JOBQ_LOG_INFO, text);
     host->progress(host->ctx, (int)payload_int(job, "percent", 50));
-    if (payload_text(job, "result", text, sizeof(text)) && host->set_result(host->ctx, text, strlen(text)) != 0) {
+    if (payload_text(job, "result", text, sizeof(text)) &&
+        host->set_result(host->ctx, text, strlen(text)) != 0) {
         host->set_text(host->ctx, "result refused");
         return JOBQ_DEAD;
     }
@@ -244,7 +247,8 @@ static int run_zombie(const jobq_job_view *job, const jobq_host *host, void *sta
     (void)state;
     if (child == 0)
         _exit(0);
-    return child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0 ? JOBQ_DONE : JOBQ_DEAD;
+    return child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0 ? JOBQ_DONE
+                                                                                  : JOBQ_DEAD;
 }
 
 static void *hidden;
@@ -260,7 +264,7 @@ static int run_leak(const jobq_job_view *job, const jobq_host *host, void *state
         return JOBQ_DEAD;
     for (size_t i = 0; i < bytes; i += 1024)
         p[i] = 1;
-    /* Reachable through a chain, so that it is memory in use and not what a leak checker looks for. */
+    /* Reachable through a chain: memory in use, not what a leak checker looks for. */
     if (bytes >= sizeof(void *))
         memcpy(p, &hidden, sizeof(void *));
     hidden = p;
@@ -328,7 +332,8 @@ static const char *find_leftover(const struct state *state)
         return "umask";
     if (getcwd(cwd, sizeof(cwd)) == NULL || strcmp(cwd, state->cwd) != 0)
         return "working directory";
-    if (strcmp(setlocale(LC_ALL, NULL), "C.UTF-8") != 0 || uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
+    if (strcmp(setlocale(LC_ALL, NULL), "C.UTF-8") != 0 ||
+        uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
         return "locale";
     sigprocmask(SIG_SETMASK, NULL, &set);
     if (sigismember(&set, SIGTERM) || sigismember(&set, SIGUSR2))
@@ -348,7 +353,8 @@ static const char *find_leftover(const struct state *state)
     if (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD)
         return "child process";
     if (count_fds() > state->log_start) {
-        snprintf(text, sizeof(text), "descriptors: %d, at the start %d", count_fds(), state->log_start);
+        snprintf(text, sizeof(text), "descriptors: %d, at the start %d", count_fds(),
+                 state->log_start);
         return text;
     }
     return NULL;

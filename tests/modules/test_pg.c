@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pg: handlers that write to PostgreSQL in every way, right and wrong. Opened as lib/jobq-test/test_pg.so; the
- * tables are in tables.sql.
+ * test_pg: handlers that write to PostgreSQL in every way, right and wrong. Opened as
+ * lib/jobq-test/test_pg.so; the tables are in tables.sql.
  *
  * transactional:
  *   effect       {"fail_n"}        one row; retry in the first n attempts, after the row
@@ -11,9 +11,9 @@
  *   subject      {"subject"}       a row that needs its subject when it is committed
  *   sql          {"sql", "verdict"} one row, then any SQL; if that fails: verdict, retry by default
  *   savepoint                      a failing statement inside a savepoint, then one row
- *   endtx, endtx_begin, endtx_rollback   ends the runtime's transaction; begins another; rolls it back
+ *   endtx, endtx_begin, endtx_rollback   ends the runtime's transaction; and begins another
  *   pg_unfinished                  leaves a statement on its way
- *   pg_setstate, pg_checkstate     leaves everything a session can keep; dead if anything of it is there
+ *   pg_setstate, pg_checkstate     leaves what a session can keep; dead if it is there
  *   pg_deaf                        one row, then a statement that lasts {"s"} seconds
  * manual:
  *   manual       {"fail_n", "n"}   complete(), one row, COMMIT; n children before complete()
@@ -47,7 +47,8 @@ static int run_sql(const jobq_host *host, const char *sql, const char *parameter
 
     if (conn == NULL)
         return -1;
-    r = parameter != NULL ? PQexecParams(conn, sql, 1, NULL, &parameter, NULL, NULL, 0) : PQexec(conn, sql);
+    r = parameter != NULL ? PQexecParams(conn, sql, 1, NULL, &parameter, NULL, NULL, 0)
+                          : PQexec(conn, sql);
     ok = PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK;
     if (!ok)
         host->set_text(host->ctx, PQerrorMessage(conn));
@@ -135,8 +136,9 @@ static int run_echo(const jobq_job_view *job, const jobq_host *host, void *state
     (void)state;
     if (conn == NULL)
         return JOBQ_RETRY;
-    r = PQexecParams(conn, "INSERT INTO public.echoes (job_id, payload) VALUES ($1::uuid, $2::bytea)", 2, NULL,
-                     values, lengths, formats, 0);
+    r = PQexecParams(conn,
+                     "INSERT INTO public.echoes (job_id, payload) VALUES ($1::uuid, $2::bytea)", 2,
+                     NULL, values, lengths, formats, 0);
     ok = PQresultStatus(r) == PGRES_COMMAND_OK;
     PQclear(r);
     return ok ? JOBQ_DONE : JOBQ_RETRY;
@@ -147,7 +149,8 @@ static int run_subject(const jobq_job_view *job, const jobq_host *host, void *st
     char sql[160];
 
     (void)state;
-    snprintf(sql, sizeof(sql), "INSERT INTO public.subject_effects (job_id, subject) VALUES ($1::uuid, %ld)",
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO public.subject_effects (job_id, subject) VALUES ($1::uuid, %ld)",
              payload_int(job, "subject", 0));
     return run_sql(host, sql, job->id) == 0 ? JOBQ_DONE : JOBQ_RETRY;
 }
@@ -207,9 +210,14 @@ static int run_pg_unfinished(const jobq_job_view *job, const jobq_host *host, vo
 static int run_pg_setstate(const jobq_job_view *job, const jobq_host *host, void *state)
 {
     static const char *const all[] = {
-        "SET search_path TO pg_temp, public", "SET timezone TO 'Asia/Tokyo'", "SET statement_timeout TO 123456",
-        "CREATE TEMP TABLE left_behind (x int)", "SELECT pg_advisory_lock(4711)", "LISTEN left_behind",
-        "PREPARE left_behind AS SELECT 1", "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET search_path TO pg_temp, public",
+        "SET timezone TO 'Asia/Tokyo'",
+        "SET statement_timeout TO 123456",
+        "CREATE TEMP TABLE left_behind (x int)",
+        "SELECT pg_advisory_lock(4711)",
+        "LISTEN left_behind",
+        "PREPARE left_behind AS SELECT 1",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
         "DECLARE left_behind CURSOR WITH HOLD FOR SELECT 1",
     };
 
@@ -241,7 +249,8 @@ static int run_pg_checkstate(const jobq_job_view *job, const jobq_host *host, vo
     (void)job;
     (void)state;
     if (!clean)
-        host->set_text(host->ctx, PQresultStatus(r) == PGRES_TUPLES_OK ? PQgetvalue(r, 0, 0) : PQerrorMessage(conn));
+        host->set_text(host->ctx, PQresultStatus(r) == PGRES_TUPLES_OK ? PQgetvalue(r, 0, 0)
+                                                                       : PQerrorMessage(conn));
     PQclear(r);
     return clean ? JOBQ_DONE : JOBQ_DEAD;
 }

@@ -97,7 +97,8 @@ int channel_fill(struct channel *c, bool wait, jobq_err *err)
                 continue;
         }
         c->ended = true;
-        return error_set(err, JOBQ_ECONN, "jobd is gone: %s", n == 0 ? "end of stream" : strerror(errno));
+        return error_set(err, JOBQ_ECONN, "jobd is gone: %s",
+                         n == 0 ? "end of stream" : strerror(errno));
     }
 }
 

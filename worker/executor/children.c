@@ -38,16 +38,19 @@ void children_clear(struct children *c, uint32_t seq)
 
 /* ---- checking ---- */
 
-/* A module built with a newer header may pass a longer struct: fine as long as the rest says nothing. */
+/* A module built with a newer header may pass a longer struct: fine as long as the rest says
+ * nothing. */
 static int check_size(const jobq_child *child, jobq_err *err)
 {
     const uint8_t *bytes = (const uint8_t *)child;
 
     if (child->size < sizeof(*child))
-        return error_set(err, JOBQ_EINVAL, "enqueue: size %zu is smaller than sizeof(jobq_child)", child->size);
+        return error_set(err, JOBQ_EINVAL, "enqueue: size %zu is smaller than sizeof(jobq_child)",
+                         child->size);
     for (size_t i = sizeof(*child); i < child->size; i++) {
         if (bytes[i] != 0)
-            return error_set(err, JOBQ_EINVAL, "enqueue: a field is set that this jobq does not know");
+            return error_set(err, JOBQ_EINVAL,
+                             "enqueue: a field is set that this jobq does not know");
     }
     return JOBQ_OK;
 }
@@ -57,7 +60,8 @@ static int check_name(const char *what, const char *name, struct frame_str *out,
     size_t len = name != NULL ? strnlen(name, JOBQ_NAME_MAX + 1) : 0;
 
     if (!text_is_name(name != NULL ? name : "", len))
-        return error_set(err, JOBQ_EINVAL, "enqueue: %s \"%.70s\" is not 1 to 64 of a-z 0-9 _ . : -", what,
+        return error_set(err, JOBQ_EINVAL,
+                         "enqueue: %s \"%.70s\" is not 1 to 64 of a-z 0-9 _ . : -", what,
                          name != NULL ? name : "");
     *out = (struct frame_str){name, len};
     return JOBQ_OK;
@@ -66,14 +70,16 @@ static int check_name(const char *what, const char *name, struct frame_str *out,
 static int check_payload(const jobq_child *child, size_t max, struct frame_str *out, jobq_err *err)
 {
     const char *bytes = child->payload != NULL ? child->payload : "{}";
-    size_t len = child->payload != NULL && child->payload_len > 0 ? child->payload_len : strlen(bytes);
+    size_t len =
+        child->payload != NULL && child->payload_len > 0 ? child->payload_len : strlen(bytes);
     jobq_err why = {0};
 
     if (child->payload == NULL && child->payload_len != 0)
         return error_set(err, JOBQ_EINVAL, "enqueue: payload is NULL, yet payload_len is %zu",
                          child->payload_len);
     if (len > max)
-        return error_set(err, JOBQ_ETOOBIG, "enqueue: payload of %zu bytes, at most %zu are allowed", len, max);
+        return error_set(err, JOBQ_ETOOBIG,
+                         "enqueue: payload of %zu bytes, at most %zu are allowed", len, max);
     if (json_check_object(bytes, len, &why) != JOBQ_OK)
         return error_set(err, JOBQ_EINVAL, "enqueue: payload: %s", why.msg);
     *out = (struct frame_str){bytes, len};
@@ -91,7 +97,8 @@ static int check_numbers(const jobq_child *child, jobq_err *err)
     if (child->max_attempts > UINT16_MAX)
         return error_set(err, JOBQ_EINVAL, "enqueue: max_attempts %u is more than 65535",
                          child->max_attempts);
-    if (child->soft_limit_ms != 0 && child->hard_limit_ms != 0 && child->hard_limit_ms < child->soft_limit_ms)
+    if (child->soft_limit_ms != 0 && child->hard_limit_ms != 0 &&
+        child->hard_limit_ms < child->soft_limit_ms)
         return error_set(err, JOBQ_EINVAL, "enqueue: hard_limit_ms is below soft_limit_ms");
     return JOBQ_OK;
 }
@@ -121,7 +128,8 @@ int children_add(struct children *c, const struct children_parent *parent, const
     if (rc == JOBQ_OK)
         rc = check_name("type", child->type, &f.type, err);
     if (rc == JOBQ_OK)
-        rc = check_name("queue", child->queue != NULL ? child->queue : parent->queue, &f.queue, err);
+        rc =
+            check_name("queue", child->queue != NULL ? child->queue : parent->queue, &f.queue, err);
     if (rc == JOBQ_OK)
         rc = check_payload(child, parent->max_payload_bytes, &f.p, err);
     if (rc == JOBQ_OK)
@@ -131,7 +139,8 @@ int children_add(struct children *c, const struct children_parent *parent, const
     if (rc != JOBQ_OK)
         return rc;
     if (c->count >= CHILDREN_MAX)
-        return error_set(err, JOBQ_ETOOBIG, "enqueue: a run may enqueue %d jobs at most", CHILDREN_MAX);
+        return error_set(err, JOBQ_ETOOBIG, "enqueue: a run may enqueue %d jobs at most",
+                         CHILDREN_MAX);
 
     id_derive(parent->id, c->count + 1, &id);
     memcpy(f.id, id.bytes, sizeof(f.id));
@@ -144,7 +153,8 @@ int children_add(struct children *c, const struct children_parent *parent, const
     frame_put_child(&c->frames, c->seq, &f);
     if (c->frames.failed) {
         c->frames.failed = false; /* frame_put_child() left it as it was */
-        return error_set(err, JOBQ_ETOOBIG, "enqueue: the jobs of one run exceed %zu bytes", FRAME_MAX);
+        return error_set(err, JOBQ_ETOOBIG, "enqueue: the jobs of one run exceed %zu bytes",
+                         FRAME_MAX);
     }
     c->count++;
     return JOBQ_OK;
@@ -179,5 +189,6 @@ int children_unpack(struct children *c, const void *bytes, size_t len, jobq_err 
         frame_put_child(&c->frames, c->seq, &child);
         c->count++;
     }
-    return c->frames.failed ? error_set(err, JOBQ_ENOMEM, "no memory for stored children") : JOBQ_OK;
+    return c->frames.failed ? error_set(err, JOBQ_ENOMEM, "no memory for stored children")
+                            : JOBQ_OK;
 }

@@ -2,8 +2,9 @@
 /*
  * children: the jobs that a running job enqueues, gathered until it is known to be done.
  *
- * They are kept as FRAME_CHILD frames, ready to be sent. For the done row they are packed: one byte of version, then
- * the frames. Ids are derived from the parent's, so a rerun makes the same ones. Single thread.
+ * They are kept as FRAME_CHILD frames, ready to be sent. For the done row they are packed: one byte
+ * of version, then the frames. Ids are derived from the parent's, so a rerun makes the same ones.
+ * Single thread.
  */
 #ifndef WORKER_EXECUTOR_CHILDREN_H
 #define WORKER_EXECUTOR_CHILDREN_H
@@ -36,9 +37,10 @@ struct children_parent {
     const char *queue;
     size_t max_payload_bytes;
 };
-/* Checks and copies. JOBQ_EINVAL, JOBQ_ETOOBIG, JOBQ_ENOMEM with a text that names the field; nothing is added then. */
-MUST_CHECK int children_add(struct children *c, const struct children_parent *parent, const jobq_child *child,
-                            jobq_err *err);
+/* Checks and copies. JOBQ_EINVAL, JOBQ_ETOOBIG, JOBQ_ENOMEM with a text that names the field;
+ * nothing is added then. */
+MUST_CHECK int children_add(struct children *c, const struct children_parent *parent,
+                            const jobq_child *child, jobq_err *err);
 
 /* Appends the packed form; nothing when there are none. */
 void children_pack(const struct children *c, struct buf *out);

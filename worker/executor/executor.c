@@ -75,7 +75,8 @@ static int open_pg(struct executor *ex, jobq_err *err)
     if ((flags & JOBQ_HANDLER_PG) == 0)
         return JOBQ_OK;
     if (options.conninfo == NULL)
-        return error_set(err, JOBQ_ECONFIG, "a module wants PostgreSQL and \"postgres\" is not set");
+        return error_set(err, JOBQ_ECONFIG,
+                         "a module wants PostgreSQL and \"postgres\" is not set");
     rc = pg_open_runtime(settings_get(&ex->settings, "runtime_pg"), &ex->pg_calls, err);
     return rc == JOBQ_OK ? ex->pg_calls->open(&options, &ex->pg, err) : rc;
 }

@@ -2,9 +2,10 @@
 /*
  * executor: the process in which handlers run, one job at a time.
  *
- * Started by jobd with a socketpair and a page of shared memory. Reads FRAME_CONFIG and FRAME_START, opens the
- * modules, says READY, then runs jobs in the order in which they come. It knows no Redis, and PostgreSQL only
- * through runtime-pg.so. It may die at any instruction: jobd sees by the page which job that was.
+ * Started by jobd with a socketpair and a page of shared memory. Reads FRAME_CONFIG and
+ * FRAME_START, opens the modules, says READY, then runs jobs in the order in which they come. It
+ * knows no Redis, and PostgreSQL only through runtime-pg.so. It may die at any instruction: jobd
+ * sees by the page which job that was.
  *
  * One per process. Single thread.
  */

@@ -2,8 +2,8 @@
 /*
  * host: the functions that a running handler may call (jobq_host of <jobq/handler.h>).
  *
- * Each checks that it is called in a job: a module's start() gets the same table, and may log and read the
- * configuration only. Single thread.
+ * Each checks that it is called in a job: a module's start() gets the same table, and may log and
+ * read the configuration only. Single thread.
  */
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +64,8 @@ static int host_set_result(void *ctx, const char *json, size_t len)
 {
     struct run *r = ctx;
 
-    if (r->handler == NULL || json == NULL || len > RUN_RESULT_MAX || json_check_value(json, len, NULL) != JOBQ_OK)
+    if (r->handler == NULL || json == NULL || len > RUN_RESULT_MAX ||
+        json_check_value(json, len, NULL) != JOBQ_OK)
         return -1;
     buf_clear(&r->result);
     buf_append(&r->result, json, len);

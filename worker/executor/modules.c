@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * modules: handler modules, opened with dlopen(), and the types they serve. See modules.h. Single thread.
+ * modules: handler modules, opened with dlopen(), and the types they serve. See modules.h. Single
+ * thread.
  */
 #include "worker/executor/modules.h"
 
@@ -34,7 +35,8 @@ static const char *loader_text(const char *path)
 
     if (text == NULL)
         return "cannot be opened";
-    return strncmp(text, path, len) == 0 && strncmp(text + len, ": ", 2) == 0 ? text + len + 2 : text;
+    return strncmp(text, path, len) == 0 && strncmp(text + len, ": ", 2) == 0 ? text + len + 2
+                                                                              : text;
 }
 
 static int find_symbol(const char *path, const jobq_module **out, jobq_err *err)
@@ -50,7 +52,8 @@ static int find_symbol(const char *path, const jobq_module **out, jobq_err *err)
         return bad_module(err, path, loader_text(path));
     symbol = dlsym(handle, SYMBOL);
     if (symbol == NULL)
-        return bad_module(err, path, "no symbol " SYMBOL ": not a handler module, or of another version");
+        return bad_module(err, path,
+                          "no symbol " SYMBOL ": not a handler module, or of another version");
     *out = symbol;
     return JOBQ_OK;
 }
@@ -61,17 +64,19 @@ static int check_handler(const char *path, const jobq_handler *h, jobq_err *err)
 
     if (!text_is_name(h->type, strnlen(h->type, JOBQ_NAME_MAX + 1)))
         return error_set(err, JOBQ_ECONFIG,
-                         "module %s: \"%.70s\" is no name of a type (1 to 64 of a-z 0-9 _ . : -)", path,
-                         h->type);
+                         "module %s: \"%.70s\" is no name of a type (1 to 64 of a-z 0-9 _ . : -)",
+                         path, h->type);
     if (h->run == NULL)
-        return error_set(err, JOBQ_ECONFIG, "module %s: type %s has no run function", path, h->type);
-    if ((h->flags & ~MODULES_ALL_FLAGS) != 0)
-        return error_set(err, JOBQ_ECONFIG,
-                         "module %s: type %s has flags this jobq does not know (0x%x): built for a newer one?",
-                         path, h->type, h->flags & ~MODULES_ALL_FLAGS);
-    if ((h->flags & both) == both)
-        return error_set(err, JOBQ_ECONFIG, "module %s: type %s is flagged transactional and manual", path,
+        return error_set(err, JOBQ_ECONFIG, "module %s: type %s has no run function", path,
                          h->type);
+    if ((h->flags & ~MODULES_ALL_FLAGS) != 0)
+        return error_set(
+            err, JOBQ_ECONFIG,
+            "module %s: type %s has flags this jobq does not know (0x%x): built for a newer one?",
+            path, h->type, h->flags & ~MODULES_ALL_FLAGS);
+    if ((h->flags & both) == both)
+        return error_set(err, JOBQ_ECONFIG,
+                         "module %s: type %s is flagged transactional and manual", path, h->type);
     return JOBQ_OK;
 }
 
@@ -79,8 +84,9 @@ static int check_module(const char *path, const jobq_module *abi, size_t *handle
 {
     if (abi->size < sizeof(*abi))
         return error_set(err, JOBQ_ECONFIG,
-                         "module %s: size %zu of " SYMBOL " is smaller than %zu: not sizeof(jobq_module)", path,
-                         abi->size, sizeof(*abi));
+                         "module %s: size %zu of " SYMBOL
+                         " is smaller than %zu: not sizeof(jobq_module)",
+                         path, abi->size, sizeof(*abi));
     if (abi->name == NULL || abi->name[0] == '\0')
         return bad_module(err, path, "it has no name");
     if (abi->handlers == NULL || abi->handlers[0].type == NULL)
@@ -96,14 +102,15 @@ static int check_module(const char *path, const jobq_module *abi, size_t *handle
 
 /* ---- all of them ---- */
 
-static int add_type(struct modules *m, const struct module *owner, const jobq_handler *h, jobq_err *err)
+static int add_type(struct modules *m, const struct module *owner, const jobq_handler *h,
+                    jobq_err *err)
 {
     struct handler *new = &m->handlers[m->handler_count];
     const struct handler *other = modules_find(m, h->type, strlen(h->type));
 
     if (other != NULL)
-        return error_set(err, JOBQ_ECONFIG, "module %s: type %s is already served by %s", owner->path,
-                         h->type, other->module->path);
+        return error_set(err, JOBQ_ECONFIG, "module %s: type %s is already served by %s",
+                         owner->path, h->type, other->module->path);
     *new = (struct handler){.type = h->type, .run = h->run, .flags = h->flags, .module = owner};
     if ((h->flags & (JOBQ_HANDLER_TRANSACTIONAL | JOBQ_HANDLER_MANUAL)) != 0)
         new->flags |= JOBQ_HANDLER_PG;
@@ -158,7 +165,8 @@ int modules_open(struct modules *m, const char *const *paths, size_t n, jobq_err
     return add_types(m, total, err);
 }
 
-int modules_start(struct modules *m, const jobq_host *host, const char *(*said)(void *ctx), jobq_err *err)
+int modules_start(struct modules *m, const jobq_host *host, const char *(*said)(void *ctx),
+                  jobq_err *err)
 {
     for (size_t i = 0; i < m->count; i++) {
         struct module *module = &m->list[i];

@@ -2,8 +2,8 @@
 /*
  * modules: handler modules, opened with dlopen(), and the types they serve.
  *
- * A module is never closed before the process ends: its handlers may have left threads and exit functions behind,
- * and a leak checker needs its symbols. Single thread.
+ * A module is never closed before the process ends: its handlers may have left threads and exit
+ * functions behind, and a leak checker needs its symbols. Single thread.
  */
 #ifndef WORKER_EXECUTOR_MODULES_H
 #define WORKER_EXECUTOR_MODULES_H
@@ -49,17 +49,17 @@ struct modules {
      (unsigned)JOBQ_HANDLER_MANUAL | (unsigned)JOBQ_HANDLER_KEEPS_FDS)
 
 /*
- * Opens and checks every module; starts none. JOBQ_ECONFIG with a text that names the file and what is wrong with it;
- * JOBQ_ENOMEM. Caller frees with modules_done(), also on failure.
- */
+ * Opens and checks every module; starts none. JOBQ_ECONFIG with a text that names the file and what
+ * is wrong with it; JOBQ_ENOMEM. Caller frees with modules_done(), also if it
+ * fails. */
 MUST_CHECK int modules_open(struct modules *m, const char *const *paths, size_t n, jobq_err *err);
 
 /*
- * Calls start() of each. host is what they may use; said() gives what the module last logged as an error, for the
- * text of JOBQ_ECONFIG.
+ * Calls start() of each. host is what they may use; said() gives what the module last logged as an
+ * error, for the text of JOBQ_ECONFIG.
  */
-MUST_CHECK int modules_start(struct modules *m, const jobq_host *host, const char *(*said)(void *ctx),
-                             jobq_err *err);
+MUST_CHECK int modules_start(struct modules *m, const jobq_host *host,
+                             const char *(*said)(void *ctx), jobq_err *err);
 /* Calls stop() of those started, last first. */
 void modules_stop(struct modules *m);
 void modules_done(struct modules *m);

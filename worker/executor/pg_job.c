@@ -33,7 +33,8 @@ static enum pg_gate done_before(struct pg *p, struct children *children, struct 
         pg_decide(v, FRAME_V_DONE, -1, "%s", "");
         return PG_GATE_BEFORE;
     case JOBQ_EPROTO:
-        pg_decide(v, FRAME_V_RETRY, -1, "it was done before, but its stored children cannot be read");
+        pg_decide(v, FRAME_V_RETRY, -1,
+                  "it was done before, but its stored children cannot be read");
         return PG_GATE_REFUSED;
     default:
         return refuse(p, v);
@@ -68,7 +69,8 @@ static enum pg_gate not_taken(struct pg *p, struct verdict *v)
     }
 }
 
-enum pg_gate pg_begin(struct pg *p, const struct pg_job *job, struct children *children, struct verdict *v)
+enum pg_gate pg_begin(struct pg *p, const struct pg_job *job, struct children *children,
+                      struct verdict *v)
 {
     p->job = *job;
     p->handed_out = false;
@@ -113,7 +115,8 @@ static int poison(struct pg *p)
     return 1;
 }
 
-/* The row is there: keep its children, and see that nothing else of this transaction can be committed. */
+/* The row is there: keep its children, and see that nothing else of this transaction can be
+ * committed. */
 static int found_before(struct pg *p, char *why, size_t why_size)
 {
     struct statement st = {.text = p->sql.children, .n = 1, .values = {p->job.id_text}};
@@ -181,7 +184,8 @@ int pg_complete(struct pg *p, const struct children *children, char *why, size_t
 
     if (!p->handed_out || s->conn == NULL || PQtransactionStatus(s->conn) != PQTRANS_INTRANS ||
         PQpipelineStatus(s->conn) != PQ_PIPELINE_OFF) {
-        (void)snprintf(why, why_size, "complete(): not inside a transaction of the handler on pg()");
+        (void)snprintf(why, why_size,
+                       "complete(): not inside a transaction of the handler on pg()");
         return -1;
     }
     p->completed = try_complete(p, children, why, why_size);
@@ -227,7 +231,8 @@ static enum pg_end commit_failed(struct pg *p, size_t which, size_t last, struct
         return PG_END_OK;
     }
     if (which == 0 && strcmp(s->state, SQL_NOT_OURS) == 0) {
-        pg_decide(v, FRAME_V_CRASH, -1, "the handler ended the runtime's transaction and began another");
+        pg_decide(v, FRAME_V_CRASH, -1,
+                  "the handler ended the runtime's transaction and began another");
         return PG_END_OK;
     }
     if (which == last && sql_classify(s->state) == SQL_NO_SUBJECT)
@@ -337,14 +342,16 @@ static bool was_committed(struct pg *p, bool *lost)
 }
 
 /* The handler says DONE. */
-static enum pg_end end_own_done(struct pg *p, struct children *children, struct verdict *v, bool open)
+static enum pg_end end_own_done(struct pg *p, struct children *children, struct verdict *v,
+                                bool open)
 {
     bool lost;
 
     if (p->completed == 1) {
         if (children_unpack(children, p->stored.data, p->stored.len, NULL) == JOBQ_OK)
             return PG_END_BEFORE;
-        pg_decide(v, FRAME_V_RETRY, -1, "it was done before, but its stored children cannot be read");
+        pg_decide(v, FRAME_V_RETRY, -1,
+                  "it was done before, but its stored children cannot be read");
     } else if (open) {
         pg_decide(v, FRAME_V_CRASH, -1, "the handler said done and left its transaction open");
     } else if (p->completed == 0) {
@@ -354,7 +361,8 @@ static enum pg_end end_own_done(struct pg *p, struct children *children, struct 
             pg_decide(v, FRAME_V_RELEASE, pg_soon_ms(),
                       "connection lost before it was known whether the handler's COMMIT happened");
         else if (!committed)
-            pg_decide(v, FRAME_V_CRASH, -1, "the handler said done, but what it completed was not committed");
+            pg_decide(v, FRAME_V_CRASH, -1,
+                      "the handler said done, but what it completed was not committed");
     } else if (p->completed == -1) {
         pg_decide(v, FRAME_V_CRASH, -1, "the handler said done after complete() failed");
     }
@@ -413,7 +421,8 @@ static enum pg_end end_without_connection(struct pg *p, struct verdict *v)
         return PG_END_OK;
     }
     /* Done without a transaction of ours or a right it took: the database had no part in it. */
-    if (v->kind == FRAME_V_DONE && (p->job.flags & JOBQ_HANDLER_TRANSACTIONAL) == 0 && p->completed != 0)
+    if (v->kind == FRAME_V_DONE && (p->job.flags & JOBQ_HANDLER_TRANSACTIONAL) == 0 &&
+        p->completed != 0)
         return PG_END_OK;
     pg_judge_lost(p, v);
     return PG_END_OK;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pg_job: one job's life in PostgreSQL: the right to its effect, its transaction, what its end means.
+ * pg_job: one job's life in PostgreSQL: the right to its effect, its transaction, what its end
+ * means.
  *
- * A transactional job takes its right by a row in done, first thing in the runtime's transaction; its children are
- * stored in that row; COMMIT makes row, children and effect one. A COMMIT without an answer is never assumed: the
- * row is asked for again. See runtime_pg.h for when each function is called.
+ * A transactional job takes its right by a row in done, first thing in the runtime's transaction;
+ * its children are stored in that row; COMMIT makes row, children and effect one. A COMMIT without
+ * an answer is never assumed: the row is asked for again. See runtime_pg.h for when each function
+ * is called.
  *
  * Lives as long as the executor. Single thread.
  */
@@ -30,12 +32,12 @@ struct pg {
 
     /* the job between begin() and end() */
     struct pg_job job;
-    bool handed_out;          /* the handler has the connection */
-    bool unavailable;         /* it asked for it in vain */
-    int completed;            /* last answer of complete(); PG_NOT_COMPLETED: not called */
-    char xid[PG_XID_SIZE];    /* of the transaction that holds the right */
-    struct buf stored;        /* children found by complete() */
-    struct buf packed;        /* children on their way into the row */
+    bool handed_out;       /* the handler has the connection */
+    bool unavailable;      /* it asked for it in vain */
+    int completed;         /* last answer of complete(); PG_NOT_COMPLETED: not called */
+    char xid[PG_XID_SIZE]; /* of the transaction that holds the right */
+    struct buf stored;     /* children found by complete() */
+    struct buf packed;     /* children on their way into the row */
 
     /* housekeeping: pg_keep.c */
     uint8_t forget[PG_FORGET_MAX][16];
@@ -45,17 +47,18 @@ struct pg {
 
 #define PG_NOT_COMPLETED (-2)
 
-enum pg_gate pg_begin(struct pg *p, const struct pg_job *job, struct children *children, struct verdict *v);
+enum pg_gate pg_begin(struct pg *p, const struct pg_job *job, struct children *children,
+                      struct verdict *v);
 struct pg_conn *pg_conn(struct pg *p, char *why, size_t why_size);
 int pg_complete(struct pg *p, const struct children *children, char *why, size_t why_size);
 enum pg_end pg_end(struct pg *p, struct children *children, struct verdict *v);
 
 /* pg_take.c: the row that is the right to the effect. */
 enum take {
-    TAKE_OURS,    /* the transaction is open, the row is in it */
-    TAKE_BEFORE,  /* done before; no transaction is open */
-    TAKE_FAILED,  /* session.state and message tell; no transaction is open */
-    TAKE_LOST,    /* no connection, or it broke */
+    TAKE_OURS,   /* the transaction is open, the row is in it */
+    TAKE_BEFORE, /* done before; no transaction is open */
+    TAKE_FAILED, /* session.state and message tell; no transaction is open */
+    TAKE_LOST,   /* no connection, or it broke */
 };
 enum take pg_take(struct pg *p);
 /* Reads the children stored with the row. JOBQ_OK; JOBQ_ECONN; JOBQ_EPROTO: they cannot be read. */
@@ -64,8 +67,8 @@ MUST_CHECK int pg_stored_children(struct pg *p, struct children *children);
 enum pg_end pg_resolve(struct pg *p, struct children *children, struct verdict *v);
 
 /* pg_verdict.c: what an error means for the job. */
-void pg_decide(struct verdict *v, enum frame_verdict kind, int64_t delay_ms, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void pg_decide(struct verdict *v, enum frame_verdict kind, int64_t delay_ms, const char *format,
+               ...) PRINTF_LIKE(4, 5);
 /* By the last error of the session. true: run the attempt again, v is for when that is enough. */
 bool pg_judge(struct pg *p, struct verdict *v);
 /* The connection broke under the handler. */

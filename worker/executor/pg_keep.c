@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pg_keep: what is done for the database while no job runs: staying connected, forgetting children that were sent,
- * pruning old rows of done. See pg_job.h. Single thread.
+ * pg_keep: what is done for the database while no job runs: staying connected, forgetting children
+ * that were sent, pruning old rows of done. See pg_job.h. Single thread.
  */
 #include <stdio.h>
 #include <string.h>
@@ -89,8 +89,8 @@ int64_t pg_idle(struct pg *p)
     if (s->conn != NULL && now >= p->next_prune_ms) {
         /* Executors start together: spread them, within a tenth of what is kept. */
         if (p->next_prune_ms == 0)
-            p->next_prune_ms =
-                now + (int64_t)id_random_below((uint64_t)MIN(PRUNE_EVERY_MS, p->retention_ms / 10 + 1));
+            p->next_prune_ms = now + (int64_t)id_random_below(
+                                         (uint64_t)MIN(PRUNE_EVERY_MS, p->retention_ms / 10 + 1));
         else
             prune(p, now);
     }

@@ -54,7 +54,8 @@ int pg_open_runtime(const char *path, const struct runtime_pg **out, jobq_err *e
             path = found;
     }
     if (access(path, R_OK) != 0)
-        return error_set(err, JOBQ_ECONFIG, "the PostgreSQL part of the executor, %s: %s", path, strerror(errno));
+        return error_set(err, JOBQ_ECONFIG, "the PostgreSQL part of the executor, %s: %s", path,
+                         strerror(errno));
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL)
         return error_set(err, JOBQ_ECONFIG, "the PostgreSQL part of the executor: %s", dlerror());

@@ -68,10 +68,12 @@ int session_init(struct session *s, const char *conninfo, const struct sql *sql,
     /* Its text quotes the string, which may hold a password. */
     PQfreemem(why);
     if (parsed == NULL)
-        return error_set(err, JOBQ_ECONFIG, "postgres: neither a libpq connection string nor a URI");
+        return error_set(err, JOBQ_ECONFIG,
+                         "postgres: neither a libpq connection string nor a URI");
     PQconninfoFree(parsed);
     s->conninfo = mem_strdup(conninfo);
-    return s->conninfo != NULL ? JOBQ_OK : error_set(err, JOBQ_ENOMEM, "no memory for the connection string");
+    return s->conninfo != NULL ? JOBQ_OK
+                               : error_set(err, JOBQ_ENOMEM, "no memory for the connection string");
 }
 
 void session_done(struct session *s)
@@ -130,10 +132,18 @@ void session_fail(struct session *s, const char *why)
 static PGconn *open_connection(const char *conninfo)
 {
     /* What conninfo says comes after these, and wins. */
-    const char *const names[] = {"target_session_attrs", "connect_timeout", "client_encoding",
-                                 "keepalives_idle",      "keepalives_interval", "keepalives_count",
-                                 "tcp_user_timeout",     "fallback_application_name", "dbname", NULL};
-    const char *const values[] = {"read-write", "3", "UTF8", "5", "2", "3", "10000", "jobq", conninfo, NULL};
+    const char *const names[] = {"target_session_attrs",
+                                 "connect_timeout",
+                                 "client_encoding",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "tcp_user_timeout",
+                                 "fallback_application_name",
+                                 "dbname",
+                                 NULL};
+    const char *const values[] = {"read-write", "3",     "UTF8", "5",      "2",
+                                  "3",          "10000", "jobq", conninfo, NULL};
 
     return PQconnectdbParams(names, values, 1);
 }
@@ -156,10 +166,11 @@ static bool check_schema(struct session *s)
     if (exists == NULL) {
         session_describe(s, text, sizeof(text));
     } else if (exists[0] != 't') {
-        (void)snprintf(text, sizeof(text), "no table %s in database %s: run \"jobctl init\"", s->sql->table,
-                       PQdb(s->conn));
+        (void)snprintf(text, sizeof(text), "no table %s in database %s: run \"jobctl init\"",
+                       s->sql->table, PQdb(s->conn));
     } else if (allowed == NULL || allowed[0] != 't') {
-        (void)snprintf(text, sizeof(text), "role %s may not read and write %s: grant it SELECT, INSERT, UPDATE, DELETE",
+        (void)snprintf(text, sizeof(text),
+                       "role %s may not read and write %s: grant it SELECT, INSERT, UPDATE, DELETE",
                        PQuser(s->conn), s->sql->table);
     } else {
         ok = true;
@@ -241,7 +252,8 @@ static PGresult *next_result(struct session *s, int64_t deadline_ms, bool *ok)
 
 /* ---- the runtime's statements ---- */
 
-int session_send(struct session *s, const struct statement *statements, size_t n, int64_t deadline_ms)
+int session_send(struct session *s, const struct statement *statements, size_t n,
+                 int64_t deadline_ms)
 {
     bool ok;
 
@@ -250,7 +262,8 @@ int session_send(struct session *s, const struct statement *statements, size_t n
     for (size_t i = 0; ok && i < n; i++) {
         const struct statement *st = &statements[i];
 
-        ok = PQsendQueryParams(s->conn, st->text, st->n, NULL, st->values, st->lengths, st->formats, 0) == 1;
+        ok = PQsendQueryParams(s->conn, st->text, st->n, NULL, st->values, st->lengths, st->formats,
+                               0) == 1;
     }
     ok = ok && PQpipelineSync(s->conn) == 1 && flush(s, deadline_ms);
     if (ok)

@@ -2,10 +2,12 @@
 /*
  * pg_session: the one connection of an executor to PostgreSQL.
  *
- * Connects and reconnects, sends the runtime's statements as pipelines with a deadline, remembers the last error
- * that any statement on it met (also the handler's), and puts the session back between jobs.
+ * Connects and reconnects, sends the runtime's statements as pipelines with a deadline, remembers
+ * the last error that any statement on it met (also the handler's), and puts the session back
+ * between jobs.
  *
- * Lives as long as the executor. Single thread; blocks up to the deadline given, and for a few seconds to connect.
+ * Lives as long as the executor. Single thread; blocks up to the deadline given, and for a few
+ * seconds to connect.
  */
 #ifndef WORKER_EXECUTOR_PG_SESSION_H
 #define WORKER_EXECUTOR_PG_SESSION_H
@@ -41,18 +43,20 @@ struct session {
     void (*report)(void *ctx, bool up, const char *text);
     void *report_ctx;
 
-    char state[6];     /* SQLSTATE of the last failed statement since session_forget_errors(), or "" */
+    char state[6]; /* SQLSTATE of the last failed statement since session_forget_errors(), or "" */
     char message[208]; /* its primary message */
     unsigned results;  /* of all statements */
 };
 
-/* conninfo and sql are borrowed for the call and for life. JOBQ_ECONFIG: conninfo is malformed. JOBQ_ENOMEM. */
-MUST_CHECK int session_init(struct session *s, const char *conninfo, const struct sql *sql, jobq_err *err);
+/* conninfo and sql are borrowed for the call and for life. JOBQ_ECONFIG: conninfo is malformed.
+ * JOBQ_ENOMEM. */
+MUST_CHECK int session_init(struct session *s, const char *conninfo, const struct sql *sql,
+                            jobq_err *err);
 void session_done(struct session *s);
 
 /*
- * Makes sure there is a connection with nothing pending. Tries to connect, unless it failed a moment ago. false: s->why
- * tells.
+ * Makes sure there is a connection with nothing pending. Tries to connect, unless it failed a
+ * moment ago. false: s->why tells.
  */
 MUST_CHECK bool session_ready(struct session *s);
 /* Closes the connection; the next session_ready() makes a new one at once. */
@@ -69,14 +73,16 @@ struct statement {
 };
 
 /*
- * Sends n statements in one write and reads their n results; the caller clears them with session_clear(). After a
- * failed statement the rest were skipped (PGRES_PIPELINE_ABORTED).
- * JOBQ_OK; JOBQ_ECONN: connection lost, or no answer by the deadline (then it is closed): no results.
+ * Sends n statements in one write and reads their n results; the caller clears them with
+ * session_clear(). After a failed statement the rest were skipped (PGRES_PIPELINE_ABORTED).
+ * JOBQ_OK; JOBQ_ECONN: connection lost, or no answer by the deadline (then it is closed): no
+ * results.
  */
-MUST_CHECK int session_send(struct session *s, const struct statement *statements, size_t n, int64_t deadline_ms);
+MUST_CHECK int session_send(struct session *s, const struct statement *statements, size_t n,
+                            int64_t deadline_ms);
 MUST_CHECK int session_read(struct session *s, PGresult **results, size_t n, int64_t deadline_ms);
-MUST_CHECK int session_run(struct session *s, const struct statement *statements, PGresult **results, size_t n,
-                           int64_t deadline_ms);
+MUST_CHECK int session_run(struct session *s, const struct statement *statements,
+                           PGresult **results, size_t n, int64_t deadline_ms);
 void session_clear(PGresult **results, size_t n);
 /* Index of the first that failed, or n. */
 size_t session_first_failed(PGresult *const *results, size_t n);
@@ -86,7 +92,8 @@ const char *session_value(const PGresult *r, int column);
 void session_forget_errors(struct session *s);
 /* Leaves a transaction, if there is one. false: the connection was lost. */
 bool session_rollback(struct session *s, int64_t deadline_ms);
-/* After a handler had the connection, outside a transaction: starts to wipe what it left in the session. */
+/* After a handler had the connection, outside a transaction: starts to wipe what it left in the
+ * session. */
 void session_wipe(struct session *s);
 /* Reads what has arrived. false: the connection was lost. */
 bool session_poll(struct session *s);

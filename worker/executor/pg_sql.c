@@ -49,7 +49,8 @@ int sql_init(struct sql *s, const char *schema, jobq_err *err)
     *s = (struct sql){0};
     if (!is_schema(schema))
         return error_set(err, JOBQ_ECONFIG,
-                         "schema \"%.80s\" is not 1 to 63 of a-z 0-9 _, beginning with no digit", schema);
+                         "schema \"%.80s\" is not 1 to 63 of a-z 0-9 _, beginning with no digit",
+                         schema);
     s->table = fill_in("%.done", schema);
     s->check = fill_in("SELECT pg_catalog.to_regclass($1) IS NOT NULL,"
                        " CASE WHEN pg_catalog.to_regclass($1) IS NOT NULL THEN"
@@ -58,18 +59,19 @@ int sql_init(struct sql *s, const char *schema, jobq_err *err)
                        " AND pg_catalog.has_table_privilege($1, 'UPDATE')"
                        " AND pg_catalog.has_table_privilege($1, 'DELETE') END",
                        schema);
-    s->take = fill_in("INSERT INTO %.done (id) VALUES ($1::pg_catalog.uuid) ON CONFLICT (id) DO NOTHING"
-                      " RETURNING pg_catalog.pg_current_xact_id()::text",
-                      schema);
-    s->take_children =
-        fill_in("INSERT INTO %.done (id, children) VALUES ($1::pg_catalog.uuid, $2::pg_catalog.bytea)"
-                " ON CONFLICT (id) DO NOTHING RETURNING pg_catalog.pg_current_xact_id()::text",
+    s->take =
+        fill_in("INSERT INTO %.done (id) VALUES ($1::pg_catalog.uuid) ON CONFLICT (id) DO NOTHING"
+                " RETURNING pg_catalog.pg_current_xact_id()::text",
                 schema);
+    s->take_children = fill_in(
+        "INSERT INTO %.done (id, children) VALUES ($1::pg_catalog.uuid, $2::pg_catalog.bytea)"
+        " ON CONFLICT (id) DO NOTHING RETURNING pg_catalog.pg_current_xact_id()::text",
+        schema);
     s->children = fill_in("SELECT children FROM %.done WHERE id = $1::pg_catalog.uuid", schema);
-    s->store = fill_in("UPDATE %.done SET children = $2::pg_catalog.bytea WHERE id = $1::pg_catalog.uuid",
-                       schema);
-    s->record = fill_in("INSERT INTO %.done (id) VALUES ($1::pg_catalog.uuid) ON CONFLICT (id) DO NOTHING",
-                        schema);
+    s->store = fill_in(
+        "UPDATE %.done SET children = $2::pg_catalog.bytea WHERE id = $1::pg_catalog.uuid", schema);
+    s->record = fill_in(
+        "INSERT INTO %.done (id) VALUES ($1::pg_catalog.uuid) ON CONFLICT (id) DO NOTHING", schema);
     s->forget = fill_in("UPDATE %.done SET children = NULL"
                         " WHERE id = ANY ($1::pg_catalog.uuid[]) AND children IS NOT NULL",
                         schema);
@@ -78,7 +80,8 @@ int sql_init(struct sql *s, const char *schema, jobq_err *err)
                        " LIMIT $2::int FOR UPDATE SKIP LOCKED))",
                        schema);
     if (s->table == NULL || s->check == NULL || s->take == NULL || s->take_children == NULL ||
-        s->children == NULL || s->store == NULL || s->record == NULL || s->forget == NULL || s->prune == NULL)
+        s->children == NULL || s->store == NULL || s->record == NULL || s->forget == NULL ||
+        s->prune == NULL)
         return error_set(err, JOBQ_ENOMEM, "no memory for the statements");
     return JOBQ_OK;
 }
@@ -103,10 +106,12 @@ enum sql_class sql_classify(const char *state)
         const char *state;
         enum sql_class class;
     } known[] = {
-        {"40001", SQL_CONFLICT}, {"40P01", SQL_CONFLICT},  {"57P01", SQL_LOST},     {"57P02", SQL_LOST},
-        {"57P03", SQL_LOST},     {"57P05", SQL_LOST},      {"25P03", SQL_LOST},     {"25006", SQL_READ_ONLY},
-        {"55P03", SQL_LOCKED},   {"57014", SQL_CANCELLED}, {"53300", SQL_FULL},     {"53100", SQL_FULL},
-        {"3F000", SQL_NO_TABLE}, {"42P01", SQL_NO_TABLE},  {"42501", SQL_NO_RIGHT}, {"23503", SQL_NO_SUBJECT},
+        {"40001", SQL_CONFLICT},   {"40P01", SQL_CONFLICT},  {"57P01", SQL_LOST},
+        {"57P02", SQL_LOST},       {"57P03", SQL_LOST},      {"57P05", SQL_LOST},
+        {"25P03", SQL_LOST},       {"25006", SQL_READ_ONLY}, {"55P03", SQL_LOCKED},
+        {"57014", SQL_CANCELLED},  {"53300", SQL_FULL},      {"53100", SQL_FULL},
+        {"3F000", SQL_NO_TABLE},   {"42P01", SQL_NO_TABLE},  {"42501", SQL_NO_RIGHT},
+        {"23503", SQL_NO_SUBJECT},
     };
 
     if (strncmp(state, "08", 2) == 0)

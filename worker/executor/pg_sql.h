@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pg_sql: the statements of the runtime for one schema, and what an SQLSTATE means. Pure, but for allocation.
+ * pg_sql: the statements of the runtime for one schema, and what an SQLSTATE means. Pure, but for
+ * allocation.
  *
- * The name of the schema is the only thing ever put into a statement, once, checked and quoted; all else is a
- * parameter. Nothing is prepared: behind a pooler a prepared statement may be another session's.
+ * The name of the schema is the only thing ever put into a statement, once, checked and quoted; all
+ * else is a parameter. Nothing is prepared: behind a pooler a prepared statement may be another
+ * session's.
  */
 #ifndef WORKER_EXECUTOR_PG_SQL_H
 #define WORKER_EXECUTOR_PG_SQL_H
@@ -26,7 +28,8 @@ struct sql {
     char *prune;         /* $1 age in ms, $2 rows at most */
 };
 
-/* JOBQ_ECONFIG: no name for a schema; JOBQ_ENOMEM. Caller frees with sql_done(), also on failure. */
+/* JOBQ_ECONFIG: no name for a schema; JOBQ_ENOMEM. Caller frees with sql_done(), also if it
+ * fails. */
 MUST_CHECK int sql_init(struct sql *s, const char *schema, jobq_err *err);
 void sql_done(struct sql *s);
 
@@ -38,8 +41,9 @@ void sql_done(struct sql *s);
     " pg_catalog.set_config('lock_timeout', '2000', true),"                                        \
     " pg_catalog.set_config('idle_in_transaction_session_timeout', $2, true),"                     \
     " pg_catalog.set_config('application_name', $3, true)"
-/* The server then notices that an executor was killed, and cancels what it ran. Since version 14. */
-#define SQL_LOCAL_14 SQL_LOCAL ", pg_catalog.set_config('client_connection_check_interval', '500', true)"
+/* The server then notices that an executor was killed, and cancels its SQL. Since version 14. */
+#define SQL_LOCAL_14                                                                               \
+    SQL_LOCAL ", pg_catalog.set_config('client_connection_check_interval', '500', true)"
 #define SQL_CHECK_INTERVAL_VERSION 140000
 /* $1 application_name, $2 statement_timeout */
 #define SQL_SESSION                                                                                \
@@ -60,8 +64,8 @@ void sql_done(struct sql *s);
 
 enum sql_class {
     SQL_OTHER,
-    SQL_CONFLICT,  /* of transactions: the same again is likely to pass */
-    SQL_LOST,      /* the server went, or is not ready */
+    SQL_CONFLICT, /* of transactions: the same again is likely to pass */
+    SQL_LOST,     /* the server went, or is not ready */
     SQL_READ_ONLY,
     SQL_LOCKED,    /* lock_timeout */
     SQL_CANCELLED, /* statement_timeout, or somebody's cancel */

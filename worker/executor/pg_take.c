@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pg_take: the row that is the right to an effect: taking it, finding it taken, asking for it after a COMMIT
- * whose answer was lost. See pg_job.h. Single thread.
+ * pg_take: the row that is the right to an effect: taking it, finding it taken, asking for it after
+ * a COMMIT whose answer was lost. See pg_job.h. Single thread.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -31,7 +31,8 @@ static void format_left(const struct pg *p, char *out, size_t out_size)
 static void format_name(const struct pg *p, char out[NAME_SIZE])
 {
     /* The id always fits; the type may have to be cut. */
-    (void)snprintf(out, NAME_SIZE, "jobq %.*s %.36s", NAME_SIZE - 1 - 6 - 36, p->job.type, p->job.id_text);
+    (void)snprintf(out, NAME_SIZE, "jobq %.*s %.36s", NAME_SIZE - 1 - 6 - 36, p->job.type,
+                   p->job.id_text);
 }
 
 /* After a failed or fruitless attempt to take the row. */
@@ -99,7 +100,8 @@ int pg_stored_children(struct pg *p, struct children *children)
 
 /* ---- a COMMIT without an answer ---- */
 
-/* Whether the old transaction is known to have been rolled back. Its being committed is for the row to say. */
+/* Whether the old transaction is known to have been rolled back. Its being committed is for the row
+ * to say. */
 static bool was_rolled_back(struct pg *p, const char *xid)
 {
     struct statement st = {.text = SQL_XACT_STATUS, .n = 1, .values = {xid}};
@@ -125,7 +127,8 @@ static enum pg_end found_committed(struct pg *p, struct children *children, stru
         pg_decide(v, FRAME_V_RETRY, -1, "it was done, but its stored children cannot be read");
         return PG_END_OK;
     default:
-        pg_decide(v, FRAME_V_RELEASE, pg_soon_ms(), "connection lost while its stored children were read");
+        pg_decide(v, FRAME_V_RELEASE, pg_soon_ms(),
+                  "connection lost while its stored children were read");
         return PG_END_OK;
     }
 }
@@ -146,14 +149,16 @@ enum pg_end pg_resolve(struct pg *p, struct children *children, struct verdict *
             pg_decide(v, FRAME_V_RELEASE, 0, "COMMIT was not answered and did not happen");
             return PG_END_OK;
         }
-        /* Still open on the other side, or no way to take the row: whoever runs it next will ask again. */
+        /* Still open on the other side, or no way to take the row: whoever runs it next will ask
+         * again. */
         if (taken == TAKE_FAILED && was_rolled_back(p, old)) {
             pg_decide(v, FRAME_V_RELEASE, 0, "COMMIT was not answered and was rolled back");
             return PG_END_OK;
         }
         (void)poll(NULL, 0, RESOLVE_PAUSE_MS);
     } while (clock_mono_ms() < deadline);
-    pg_decide(v, FRAME_V_RELEASE, pg_soon_ms(), "COMMIT was not answered; the next run finds out whether it happened");
+    pg_decide(v, FRAME_V_RELEASE, pg_soon_ms(),
+              "COMMIT was not answered; the next run finds out whether it happened");
     return PG_END_OK;
 }
 

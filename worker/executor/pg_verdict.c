@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pg_verdict: what an error of PostgreSQL means for the job that met it. See pg_job.h. Single thread.
+ * pg_verdict: what an error of PostgreSQL means for the job that met it. See pg_job.h. Single
+ * thread.
  *
- * A handler's own answer gives way to the cause only where the cause says more: nobody can finish a job without a
- * database, and a conflict between transactions is nobody's failure. "Not now" (SNOOZE) always stands.
+ * A handler's own answer gives way to the cause only where the cause says more: nobody can finish a
+ * job without a database, and a conflict between transactions is nobody's failure. "Not now"
+ * (SNOOZE) always stands.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +20,8 @@
 #define LEAST_MS 200
 #define TIMEOUT_SLACK_MS 50 /* statement_timeout may fire a little early */
 
-void pg_decide(struct verdict *v, enum frame_verdict kind, int64_t delay_ms, const char *format, ...)
+void pg_decide(struct verdict *v, enum frame_verdict kind, int64_t delay_ms, const char *format,
+               ...)
 {
     va_list args;
 
@@ -38,7 +41,7 @@ int64_t pg_deadline(const struct pg *p, int64_t ms)
 {
     int64_t now = clock_mono_ms();
 
-    /* Short of the hard limit, so that the outcome can still be told; but never without a chance. */
+    /* Short of the hard limit, so that the outcome can be told; but never without a chance. */
     return MIN(now + ms, MAX(p->job.hard_ms - HARD_MARGIN_MS, now + LEAST_MS));
 }
 
@@ -50,7 +53,8 @@ void pg_judge_lost(struct pg *p, struct verdict *v)
     if (v->kind == FRAME_V_SNOOZE)
         return;
     if (p->job.releases >= LOST_RELEASES_MAX)
-        pg_decide(v, FRAME_V_RETRY, -1, "%s; it was given back %u times before", text, p->job.releases);
+        pg_decide(v, FRAME_V_RETRY, -1, "%s; it was given back %u times before", text,
+                  p->job.releases);
     else
         pg_decide(v, FRAME_V_RELEASE, pg_soon_ms(), "%s", text);
 }
@@ -91,7 +95,8 @@ bool pg_judge(struct pg *p, struct verdict *v)
         break;
     }
     if (v->kind == FRAME_V_DONE)
-        pg_decide(v, FRAME_V_RETRY, -1, "the handler said done, but its transaction had failed: %s", text);
+        pg_decide(v, FRAME_V_RETRY, -1, "the handler said done, but its transaction had failed: %s",
+                  text);
     else if (v->text[0] == '\0')
         (void)snprintf(v->text, sizeof(v->text), "%s", text);
     return false;

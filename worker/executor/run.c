@@ -2,8 +2,8 @@
 /*
  * run: one job from hand-over to outcome. See run.h.
  *
- * The order at the end matters: what the job has to say is sent, then `done` is stored in the page, then the process
- * is tidied up. Single thread; the handler of SIGTERM touches one atomic only.
+ * The order at the end matters: what the job has to say is sent, then `done` is stored in the page,
+ * then the process is tidied up. Single thread; the handler of SIGTERM touches one atomic only.
  */
 #include "worker/executor/run.h"
 
@@ -24,7 +24,7 @@
 #include "worker/frame.h"
 
 #define KEEP_MAX ((size_t)1024 * 1024)
-#define SIGNAL_GRACE_MS 100   /* a SIGTERM this soon after the start was meant for the job before */
+#define SIGNAL_GRACE_MS 100 /* a SIGTERM this soon after the start was meant for the job before */
 #define CANNOT_TRY_MS 5000
 
 static _Atomic int64_t term_ms; /* when SIGTERM last came */
@@ -105,7 +105,8 @@ static void take_verdict(const struct run *r, int answer, struct verdict *v)
         v->delay_ms = -1;
         return;
     default:
-        decide(v, FRAME_V_RETRY, r->delay_ms, "the handler returned %d, which is no verdict", answer);
+        decide(v, FRAME_V_RETRY, r->delay_ms, "the handler returned %d, which is no verdict",
+               answer);
     }
 }
 
@@ -197,7 +198,8 @@ static bool load(struct run *r, const struct frame_job *job, struct verdict *v)
     copy_name(r->type, sizeof(r->type), h.type, h.type_len);
     copy_name(r->queue, sizeof(r->queue), job->queue.bytes, job->queue.len);
     if (r->handler == NULL) {
-        decide(v, FRAME_V_RELEASE, CANNOT_TRY_MS, "no module of this executor serves type %s", r->type);
+        decide(v, FRAME_V_RELEASE, CANNOT_TRY_MS, "no module of this executor serves type %s",
+               r->type);
         return false;
     }
     /* The copy is what lets the channel be read while the job runs; and it ends in a NUL. */
@@ -206,7 +208,8 @@ static bool load(struct run *r, const struct frame_job *job, struct verdict *v)
     buf_clear(&r->payload);
     buf_append(&r->payload, job->p.bytes, job->p.len);
     if (r->payload.failed) {
-        decide(v, FRAME_V_RELEASE, CANNOT_TRY_MS, "no memory for a payload of %zu bytes", job->p.len);
+        decide(v, FRAME_V_RELEASE, CANNOT_TRY_MS, "no memory for a payload of %zu bytes",
+               job->p.len);
         return false;
     }
     r->releases = h.releases;

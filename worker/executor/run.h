@@ -23,7 +23,7 @@ struct executor;
 struct frame;
 struct handler;
 
-#define RUN_AGAIN_MAX 5            /* repeats of an attempt after a conflict of transactions */
+#define RUN_AGAIN_MAX 5 /* repeats of an attempt after a conflict of transactions */
 #define RUN_SNOOZE_DEFAULT_MS 5000
 #define RUN_RESULT_MAX ((size_t)64 * 1024)
 
@@ -60,8 +60,8 @@ void run_done(struct run *r);
 MUST_CHECK int run_catch_signals(jobq_err *err);
 
 /*
- * Runs a FRAME_JOB, unless it was taken back, and tells its outcome. JOBQ_OK whatever became of the job;
- * JOBQ_ECONN: the supervisor is gone; JOBQ_EPROTO, JOBQ_ENOMEM: this executor cannot go on.
+ * Runs a FRAME_JOB, unless it was taken back, and tells its outcome. JOBQ_OK whatever became of the
+ * job; JOBQ_ECONN: the supervisor is gone; JOBQ_EPROTO, JOBQ_ENOMEM: this executor cannot go on.
  */
 MUST_CHECK int run_job(struct run *r, const struct frame *f, jobq_err *err);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runtime_pg: runtime-pg.so, the only part of the runtime that links libpq. See runtime_pg.h. Single thread.
+ * runtime_pg: runtime-pg.so, the only part of the runtime that links libpq. See runtime_pg.h.
+ * Single thread.
  */
 #include "worker/executor/runtime_pg.h"
 

@@ -2,7 +2,8 @@
 /*
  * settings: the configuration that jobd hands to its executors, and what host->config() answers.
  *
- * May hold secrets: wiped when it is freed, never logged. Lives as long as the executor. Single thread.
+ * May hold secrets: wiped when it is freed, never logged. Lives as long as the executor. Single
+ * thread.
  */
 #ifndef WORKER_EXECUTOR_SETTINGS_H
 #define WORKER_EXECUTOR_SETTINGS_H
@@ -21,7 +22,8 @@ struct settings {
     size_t count;
 };
 
-/* Reads FRAME_CONFIG into an empty *s. JOBQ_EPROTO, JOBQ_ENOMEM. Caller frees with settings_done(), also on failure. */
+/* Reads FRAME_CONFIG into an empty *s. JOBQ_EPROTO, JOBQ_ENOMEM. Caller frees with settings_done(),
+ * also on failure. */
 MUST_CHECK int settings_read(struct settings *s, const struct frame *f, jobq_err *err);
 void settings_done(struct settings *s);
 /* NULL when not set. Borrowed from s. */

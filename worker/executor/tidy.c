@@ -107,12 +107,14 @@ static void close_strays(struct tidy *t, struct tidy_report *r)
 static bool is_ours_to_set(int signal_number)
 {
     /* 32 and 33 belong to the C library's threads. */
-    return signal_number != SIGKILL && signal_number != SIGSTOP && signal_number != 32 && signal_number != 33;
+    return signal_number != SIGKILL && signal_number != SIGSTOP && signal_number != 32 &&
+           signal_number != 33;
 }
 
 static bool same_action(const struct sigaction *a, const struct sigaction *b)
 {
-    return a->sa_flags == b->sa_flags && (void (*)(void))a->sa_handler == (void (*)(void))b->sa_handler &&
+    return a->sa_flags == b->sa_flags &&
+           (void (*)(void))a->sa_handler == (void (*)(void))b->sa_handler &&
            memcmp(&a->sa_mask, &b->sa_mask, _NSIG / 8) == 0;
 }
 
@@ -123,7 +125,8 @@ static void restore_handlers(const struct tidy *t, struct tidy_report *r)
     for (int s = 1; s < _NSIG; s++) {
         struct sigaction now;
 
-        if (!is_ours_to_set(s) || sigaction(s, NULL, &now) != 0 || same_action(&now, &t->actions[s]))
+        if (!is_ours_to_set(s) || sigaction(s, NULL, &now) != 0 ||
+            same_action(&now, &t->actions[s]))
             continue;
         changed += sigaction(s, &t->actions[s], NULL) == 0;
     }
@@ -138,7 +141,8 @@ static void stop_timers(struct tidy_report *r)
     struct itimerval was;
 
     for (size_t i = 0; i < ARRAY_LEN(timers); i++) {
-        if (setitimer(timers[i], &off, &was) == 0 && (was.it_value.tv_sec != 0 || was.it_value.tv_usec != 0))
+        if (setitimer(timers[i], &off, &was) == 0 &&
+            (was.it_value.tv_sec != 0 || was.it_value.tv_usec != 0))
             tell(r, "a running timer");
     }
 }
@@ -190,7 +194,8 @@ static bool reap_strays(const struct tidy *t, struct tidy_report *r)
     return killed > 0;
 }
 
-bool tidy_up(struct tidy *t, struct handler *h, uint32_t run_us, int runtime_fd, struct tidy_report *report)
+bool tidy_up(struct tidy *t, struct handler *h, uint32_t run_us, int runtime_fd,
+             struct tidy_report *report)
 {
     bool keeps = (h->flags & JOBQ_HANDLER_KEEPS_FDS) != 0;
     bool found, whole;
@@ -206,7 +211,8 @@ bool tidy_up(struct tidy *t, struct handler *h, uint32_t run_us, int runtime_fd,
     if (!keeps && fcntl(t->lowest_free, F_GETFD) >= 0)
         found = true;
 
-    whole = found || h->untidy || run_us >= LONG_RUN_US || h->runs < FIRST_RUNS || h->runs % EVERY_RUNS == 0;
+    whole = found || h->untidy || run_us >= LONG_RUN_US || h->runs < FIRST_RUNS ||
+            h->runs % EVERY_RUNS == 0;
     h->runs++;
     if (whole) {
         if (t->child_count > 0)

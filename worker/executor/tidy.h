@@ -2,14 +2,14 @@
 /*
  * tidy: puts the process back as it was before a job, so that nothing of one job reaches the next.
  *
- * Undone: signal mask and handlers, timers, umask, working directory, locale, descriptors and child processes left
- * behind (orphaned grandchildren too: the executor is their subreaper). Not undone: memory, threads, the environment
- * and resource limits; recycling is for those.
+ * Undone: signal mask and handlers, timers, umask, working directory, locale, descriptors and child
+ * processes left behind (orphaned grandchildren too: the executor is their subreaper). Not undone:
+ * memory, threads, the environment and resource limits; recycling is for those.
  *
- * The whole look costs about 20 us, so it is taken after a type's first jobs, after every job that ran long or
- * belongs to a type once seen to leave something, and after each 64th; all others get the cheap one (about 0.5 us:
- * signal mask, umask, directory, locale, children, and the lowest free descriptor), which asks for the whole one
- * when it finds anything.
+ * The whole look costs about 20 us, so it is taken after a type's first jobs, after every job that
+ * ran long or belongs to a type once seen to leave something, and after each 64th; all others get
+ * the cheap one (about 0.5 us: signal mask, umask, directory, locale, children, and the lowest free
+ * descriptor), which asks for the whole one when it finds anything.
  *
  * One per process. Single thread.
  */
@@ -58,6 +58,7 @@ struct tidy_report {
  * After a job of h that ran run_us. runtime_fd: a descriptor of the runtime that stays open, or -1.
  * true: something was found that is worth telling (report).
  */
-bool tidy_up(struct tidy *t, struct handler *h, uint32_t run_us, int runtime_fd, struct tidy_report *report);
+bool tidy_up(struct tidy *t, struct handler *h, uint32_t run_us, int runtime_fd,
+             struct tidy_report *report);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rig_pg: an executor with the handlers of test_pg.so and a private PostgreSQL that has jobq's tables and theirs.
+ * rig_pg: an executor with the handlers of test_pg.so and a private PostgreSQL that has jobq's
+ * tables and theirs.
  */
 #ifndef TESTS_INTEGRATION_EXECUTOR_RIG_PG_H
 #define TESTS_INTEGRATION_EXECUTOR_RIG_PG_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* G19, G20: an effect happens exactly once, if and only if its job is done, whoever dies where. Real PostgreSQL. */
+/* G19, G20: an effect happens exactly once, if and only if its job is done, whoever dies where.
+ * Real PostgreSQL. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,8 +49,10 @@ Test(effect, of_a_failed_run_is_rolled_back)
     rig_expect(db_run(r, &id, "effect", "{\"fail_n\":1}"), FRAME_V_RETRY, NULL);
     cr_assert_eq(db_effects(p, &id), 0);
     cr_assert_eq(db_done(p, &id), 0);
-    rig_expect(rig_run_job(r, &(struct rig_job){
-                                  .type = "effect", .payload = "{\"fail_n\":1}", .id = &id, .attempts = 1}),
+    rig_expect(rig_run_job(r, &(struct rig_job){.type = "effect",
+                                                .payload = "{\"fail_n\":1}",
+                                                .id = &id,
+                                                .attempts = 1}),
                FRAME_V_DONE, NULL);
     cr_assert_eq(db_effects(p, &id), 1);
     rig_free(r);
@@ -68,7 +71,8 @@ Test(effect, of_many_jobs_handed_over_together)
     for (uint32_t seq = 1; seq <= 200; seq++)
         rig_expect(&r->said[seq], FRAME_V_DONE, NULL);
     cr_assert_eq(db_effects(p, NULL), 200);
-    cr_assert_eq(pg_int(p, "SELECT count(DISTINCT job_id) FROM effects JOIN jobq.done ON id = job_id"), 200);
+    cr_assert_eq(
+        pg_int(p, "SELECT count(DISTINCT job_id) FROM effects JOIN jobq.done ON id = job_id"), 200);
     buf_done(&b);
     rig_free(r);
 }
@@ -82,11 +86,13 @@ static long long effects_after_death_at(const char *point)
     long long between;
 
     (void)db_run(r, &id, "parent", "{\"n\":2}");
-    cr_assert(r->ended && WIFSIGNALED(r->status) && WTERMSIG(r->status) == SIGKILL, "did not die at %s", point);
+    cr_assert(r->ended && WIFSIGNALED(r->status) && WTERMSIG(r->status) == SIGKILL,
+              "did not die at %s", point);
     cr_assert_eq(frame_page_done(r->page), 0);
     rig_free(r);
     /* Its backend ends by itself: that it is gone is what the next run waits for, by the row. */
-    db_wait(p, "SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE application_name LIKE 'jobq %'");
+    db_wait(
+        p, "SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE application_name LIKE 'jobq %'");
     between = db_effects(p, &id);
     r = db_rig(p, NULL);
     const struct said *s = db_run(r, &id, "parent", "{\"n\":2}");
@@ -164,23 +170,28 @@ Test(effect, of_a_rerun_whose_stored_children_are_damaged_is_not_lost_silently)
 
     (void)db_run(r, &id, "parent", "{\"n\":3}");
     pg_do(p, "UPDATE jobq.done SET children = substr(children, 1, 40)");
-    rig_expect(db_run(r, &id, "parent", "{\"n\":3}"), FRAME_V_RETRY, "stored children cannot be read");
+    rig_expect(db_run(r, &id, "parent", "{\"n\":3}"), FRAME_V_RETRY,
+               "stored children cannot be read");
     pg_do(p, "UPDATE jobq.done SET children = '\\x63'");
-    rig_expect(db_run(r, &id, "parent", "{\"n\":3}"), FRAME_V_RETRY, "stored children cannot be read");
+    rig_expect(db_run(r, &id, "parent", "{\"n\":3}"), FRAME_V_RETRY,
+               "stored children cannot be read");
     rig_free(r);
 }
 
 Test(effect, keeps_the_payload_byte_for_byte)
 {
-    static const char payload[] = "{ \"a\" : \"\\u0000 \\\"quoted\\\" \xC3\xA4\xF0\x9F\x90\x98\",\t\"n\":1.0e2 }\n";
+    static const char payload[] =
+        "{ \"a\" : \"\\u0000 \\\"quoted\\\" \xC3\xA4\xF0\x9F\x90\x98\",\t\"n\":1.0e2 }\n";
     struct rig *r = db_rig(p, NULL);
     jobq_id id = db_id();
     char hex[sizeof(payload) * 2 + 1];
 
     for (size_t i = 0; i + 1 < sizeof(payload); i++)
         snprintf(hex + 2 * i, 3, "%02x", (unsigned char)payload[i]);
-    rig_expect(rig_run_job(r, &(struct rig_job){
-                                  .type = "echo", .payload = payload, .payload_len = sizeof(payload) - 1, .id = &id}),
+    rig_expect(rig_run_job(r, &(struct rig_job){.type = "echo",
+                                                .payload = payload,
+                                                .payload_len = sizeof(payload) - 1,
+                                                .id = &id}),
                FRAME_V_DONE, NULL);
     cr_assert_eq(pg_int(p, "SELECT count(*) FROM echoes WHERE job_id = '%s' AND payload = '\\x%s'",
                         db_id_text(&id), hex),
@@ -241,9 +252,11 @@ Test(effect, counts_as_a_crash_when_the_handler_ends_the_transaction)
     rig_expect(db_run(r, &id, "endtx", NULL), FRAME_V_CRASH, "ended the runtime's transaction");
     rig_expect(db_run(r, &id, "endtx", NULL), FRAME_V_DONE, NULL);
     cr_assert_eq(db_effects(p, &id), 1);
-    rig_expect(db_run(r, &other, "endtx_rollback", NULL), FRAME_V_CRASH, "ended the runtime's transaction");
+    rig_expect(db_run(r, &other, "endtx_rollback", NULL), FRAME_V_CRASH,
+               "ended the runtime's transaction");
     rig_expect(db_run(r, &other, "endtx_begin", NULL), FRAME_V_CRASH, "and began another");
-    rig_expect(db_run(r, &other, "pg_unfinished", NULL), FRAME_V_CRASH, "left a statement unfinished");
+    rig_expect(db_run(r, &other, "pg_unfinished", NULL), FRAME_V_CRASH,
+               "left a statement unfinished");
     cr_assert_eq(db_effects(p, &other), 0);
     rig_expect(db_run(r, &other, "effect", NULL), FRAME_V_DONE, NULL);
     cr_assert_eq(db_effects(p, &other), 1);
@@ -280,24 +293,30 @@ Test(effect, names_job_and_type_in_its_session_and_limits_it)
     char *seen;
 
     pg_do(p, "CREATE TABLE seen (name text, value text)");
-    rig_expect(db_run(r, &id, "sql",
-                      "{\"sql\":\"INSERT INTO seen SELECT name, setting FROM pg_settings WHERE name IN"
-                      " ('application_name', 'transaction_isolation', 'lock_timeout', 'client_connection_check_interval',"
-                      " 'idle_in_transaction_session_timeout', 'statement_timeout')\"}"),
-               FRAME_V_DONE, NULL);
+    rig_expect(
+        db_run(
+            r, &id, "sql",
+            "{\"sql\":\"INSERT INTO seen SELECT name, setting FROM pg_settings WHERE name IN"
+            " ('application_name', 'transaction_isolation', 'lock_timeout', 'client_connection_check_interval',"
+            " 'idle_in_transaction_session_timeout', 'statement_timeout')\"}"),
+        FRAME_V_DONE, NULL);
     seen = pg_str(p, "SELECT string_agg(name || '=' || value, ' ' ORDER BY name) FROM seen"
                      " WHERE name NOT LIKE '%%timeout' OR name = 'lock_timeout'");
-    cr_assert_str_eq(seen, fmt("application_name=jobq sql %s client_connection_check_interval=500 lock_timeout=2000"
-                               " transaction_isolation=read committed",
-                               db_id_text(&id)));
+    cr_assert_str_eq(
+        seen,
+        fmt("application_name=jobq sql %s client_connection_check_interval=500 lock_timeout=2000"
+            " transaction_isolation=read committed",
+            db_id_text(&id)));
     free(seen);
     cr_assert_eq(pg_int(p, "SELECT count(*) FROM seen WHERE name ~ 'statement_timeout|idle_in'"
                            " AND value::int BETWEEN 60000 AND 70000"),
                  2);
-    rig_expect(db_run(r, NULL, "pg",
-                      "{\"sql\":\"INSERT INTO seen SELECT 'pg', current_setting('application_name')\"}"),
-               FRAME_V_DONE, NULL);
-    cr_assert_eq(pg_int(p, "SELECT count(*) FROM seen WHERE name = 'pg' AND value LIKE 'jobq pg %%'"), 1);
+    rig_expect(
+        db_run(r, NULL, "pg",
+               "{\"sql\":\"INSERT INTO seen SELECT 'pg', current_setting('application_name')\"}"),
+        FRAME_V_DONE, NULL);
+    cr_assert_eq(
+        pg_int(p, "SELECT count(*) FROM seen WHERE name = 'pg' AND value LIKE 'jobq pg %%'"), 1);
     rig_free(r);
 }
 
@@ -312,7 +331,8 @@ Test(effect, is_forgotten_after_its_retention)
     pg_do(p, "INSERT INTO jobq.done (id, at) SELECT gen_random_uuid(), now() - interval '1 hour'"
              " FROM generate_series(1, 700)");
     rig_expect(db_run(r, &id, "effect", NULL), FRAME_V_DONE, NULL);
-    pg_do(p, "UPDATE jobq.done SET at = now() + interval '1 hour' WHERE id = '%s'", db_id_text(&id));
+    pg_do(p, "UPDATE jobq.done SET at = now() + interval '1 hour' WHERE id = '%s'",
+          db_id_text(&id));
     /* One batch of 500 and, as that was full, soon another. */
     db_wait(p, "SELECT (count(*) = 1)::int FROM jobq.done");
     cr_assert_eq(db_done(p, &id), 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What each error of PostgreSQL means for the job that meets it (guarantees: how errors must be read). */
+/* What each error of PostgreSQL means for the job that meets it (guarantees: how errors must be
+ * read). */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,10 @@ TestSuite(errors, .init = set_up, .fini = tear_down);
 static const char *failing_until(const char *state, int n)
 {
     pg_do(p, "CREATE SEQUENCE IF NOT EXISTS tries; ALTER SEQUENCE tries RESTART");
-    return fmt("{\"sql\":\"DO $$BEGIN IF nextval('tries') < %d THEN RAISE EXCEPTION 'planted' USING ERRCODE = '%s';"
-               " END IF; END$$\"}",
-               n, state);
+    return fmt(
+        "{\"sql\":\"DO $$BEGIN IF nextval('tries') < %d THEN RAISE EXCEPTION 'planted' USING ERRCODE = '%s';"
+        " END IF; END$$\"}",
+        n, state);
 }
 
 static long long tries(void)
@@ -47,7 +49,8 @@ Test(errors, conflicts_are_tried_again_inside_the_attempt)
         cr_assert_eq(tries(), 3);
         cr_assert_eq(db_effects(p, &id), 1);
     }
-    rig_expect(rig_run(r, "sql", failing_until("40001", 1000)), FRAME_V_RETRY, "PostgreSQL 40001: planted");
+    rig_expect(rig_run(r, "sql", failing_until("40001", 1000)), FRAME_V_RETRY,
+               "PostgreSQL 40001: planted");
     cr_assert_eq(tries(), 1 + RUN_AGAIN_MAX);
     rig_free(r);
 }
@@ -55,10 +58,12 @@ Test(errors, conflicts_are_tried_again_inside_the_attempt)
 Test(errors, a_real_deadlock_fails_neither_job)
 {
     struct rig *a = db_rig(p, NULL), *b = db_rig(p, NULL);
-    static const char first[] = "{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = 1; SELECT pg_sleep(0.3);"
-                                " UPDATE two SET n = n + 1 WHERE id = 2\"}";
-    static const char second[] = "{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = 2; SELECT pg_sleep(0.3);"
-                                 " UPDATE two SET n = n + 1 WHERE id = 1\"}";
+    static const char first[] =
+        "{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = 1; SELECT pg_sleep(0.3);"
+        " UPDATE two SET n = n + 1 WHERE id = 2\"}";
+    static const char second[] =
+        "{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = 2; SELECT pg_sleep(0.3);"
+        " UPDATE two SET n = n + 1 WHERE id = 1\"}";
 
     pg_do(p, "CREATE TABLE two (id int PRIMARY KEY, n int); INSERT INTO two VALUES (1, 0), (2, 0)");
     (void)rig_give(a, &(struct rig_job){.type = "sql", .payload = first});
@@ -73,7 +78,8 @@ Test(errors, a_real_deadlock_fails_neither_job)
     rig_free(b);
 }
 
-static void expect_state(struct rig *r, const char *state, enum frame_verdict verdict, const char *text)
+static void expect_state(struct rig *r, const char *state, enum frame_verdict verdict,
+                         const char *text)
 {
     jobq_id id = db_id();
     const struct said *s = db_run(r, &id, "sql", failing_until(state, 2));
@@ -102,7 +108,8 @@ Test(errors, say_whether_the_job_or_the_moment_is_at_fault)
 Test(errors, make_a_handlers_dead_a_second_chance_when_they_are_not_its_own)
 {
     struct rig *r = db_rig(p, NULL);
-    static const char dead[] = "{\"verdict\":3,\"sql\":\"DO $$BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '%s'; END$$\"}";
+    static const char dead[] =
+        "{\"verdict\":3,\"sql\":\"DO $$BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '%s'; END$$\"}";
 
     rig_expect(rig_run(r, "sql", fmt(dead, "55P03")), FRAME_V_RELEASE, NULL);
     rig_expect(rig_run(r, "sql", fmt(dead, "23505")), FRAME_V_DEAD, "x");
@@ -126,10 +133,12 @@ Test(errors, a_lock_that_is_not_free_releases_the_job)
     struct rig *holder = db_rig(p, NULL);
 
     (void)rig_give(holder, &(struct rig_job){.type = "pg_deaf", .payload = "{\"s\":20}"});
-    db_wait(p, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active'"
-               " AND pid <> pg_backend_pid()");
-    rig_expect(rig_run(r, "sql", "{\"sql\":\"LOCK TABLE effects IN ACCESS EXCLUSIVE MODE\"}"), FRAME_V_RELEASE,
-               "PostgreSQL 55P03");
+    db_wait(
+        p,
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active'"
+        " AND pid <> pg_backend_pid()");
+    rig_expect(rig_run(r, "sql", "{\"sql\":\"LOCK TABLE effects IN ACCESS EXCLUSIVE MODE\"}"),
+               FRAME_V_RELEASE, "PostgreSQL 55P03");
     rig_free(holder);
     rig_free(r);
 }
@@ -139,8 +148,10 @@ Test(errors, sql_that_runs_into_the_hard_limit_counts_as_a_crash)
     struct rig *r = db_rig(p, NULL);
     jobq_id id = db_id();
 
-    rig_expect(rig_run_job(r, &(struct rig_job){.type = "pg_deaf", .id = &id, .soft_ms = 300, .hard_ms = 600}),
-               FRAME_V_CRASH, "hard limit");
+    rig_expect(
+        rig_run_job(
+            r, &(struct rig_job){.type = "pg_deaf", .id = &id, .soft_ms = 300, .hard_ms = 600}),
+        FRAME_V_CRASH, "hard limit");
     cr_assert_eq(db_effects(p, &id), 0);
     rig_free(r);
 }
@@ -164,8 +175,8 @@ Test(errors, a_constraint_that_fails_at_commit_fails_the_job)
     jobq_id id = db_id();
 
     pg_do(p, "CREATE TABLE once (x int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
-    rig_expect(db_run(r, &id, "sql", "{\"sql\":\"INSERT INTO once VALUES (1), (1)\"}"), FRAME_V_RETRY,
-               "PostgreSQL 23505");
+    rig_expect(db_run(r, &id, "sql", "{\"sql\":\"INSERT INTO once VALUES (1), (1)\"}"),
+               FRAME_V_RETRY, "PostgreSQL 23505");
     cr_assert_eq(db_done(p, &id), 0);
     cr_assert_eq(db_effects(p, &id), 0);
     rig_expect(db_run(r, &id, "effect", NULL), FRAME_V_DONE, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* G21, G25, G36: the database is away, comes back, breaks off in the middle, has no tables, may not be written. */
+/* G21, G25, G36: the database is away, comes back, breaks off in the middle, has no tables, may not
+ * be written. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -101,8 +102,9 @@ static bool waits_for_sync_or_is_idle(struct rig *r)
 }
 
 /*
- * Makes COMMIT do its work and then not answer: it waits for a standby that does not exist. Hands over jobs like this
- * one, each of a new id, until one of them hangs: the server learns of it in its own time. Gives its seq.
+ * Makes COMMIT do its work and then not answer: it waits for a standby that does not exist. Hands
+ * over jobs like this one, each of a new id, until one of them hangs: the server learns of it in
+ * its own time. Gives its seq.
  */
 static uint32_t give_until_a_commit_hangs(struct rig *r, struct rig_job job, jobq_id *id)
 {
@@ -124,8 +126,8 @@ Test(outage, that_swallows_the_answer_to_a_commit_that_happened_is_found_out)
 {
     struct rig *r = db_rig(p, NULL);
     jobq_id id;
-    uint32_t seq =
-        give_until_a_commit_hangs(r, (struct rig_job){.type = "parent", .payload = "{\"n\":2}"}, &id);
+    uint32_t seq = give_until_a_commit_hangs(
+        r, (struct rig_job){.type = "parent", .payload = "{\"n\":2}"}, &id);
 
     pg_do(p, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
     rig_wait(r, rig_is_idle);
@@ -198,8 +200,10 @@ Test(outage, of_the_executor_cancels_its_sql)
     struct rig *r = db_rig(p, NULL);
 
     (void)rig_give(r, &(struct rig_job){.type = "pg_deaf"});
-    db_wait(p, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
-               " AND pid <> pg_backend_pid()");
+    db_wait(
+        p,
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
+        " AND pid <> pg_backend_pid()");
     child_signal_group(&r->child, SIGKILL);
     rig_wait(r, rig_has_ended);
     db_wait(p, "SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'"
@@ -216,7 +220,8 @@ Test(outage, by_a_missing_schema_says_how_to_mend_it)
     pg_do(p, "DROP SCHEMA jobq CASCADE");
     r = db_rig_of(p->conninfo, NULL, NULL);
     rig_wait(r, db_is_down);
-    cr_assert(strstr(r->pg_text, "no table \"jobq\".done in database test: run \"jobctl init\""), "%s", r->pg_text);
+    cr_assert(strstr(r->pg_text, "no table \"jobq\".done in database test: run \"jobctl init\""),
+              "%s", r->pg_text);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_RELEASE, "run \"jobctl init\"");
     pg_load(p, source_path("contrib/postgres/schema.sql"));
     rig_wait(r, db_is_up);
@@ -232,10 +237,13 @@ Test(outage, by_a_missing_right_says_how_to_mend_it)
 {
     struct rig *r;
 
-    pg_do(p, "CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA jobq TO worker; GRANT SELECT ON jobq.done TO worker");
+    pg_do(
+        p,
+        "CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA jobq TO worker; GRANT SELECT ON jobq.done TO worker");
     r = db_rig_of(fmt("%s user=worker", p->conninfo), NULL, NULL);
     rig_wait(r, db_is_down);
-    cr_assert(strstr(r->pg_text, "role worker may not read and write \"jobq\".done"), "%s", r->pg_text);
+    cr_assert(strstr(r->pg_text, "role worker may not read and write \"jobq\".done"), "%s",
+              r->pg_text);
     pg_do(p, "GRANT INSERT, UPDATE, DELETE ON jobq.done TO worker; GRANT ALL ON effects TO worker");
     rig_wait(r, db_is_up);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
@@ -252,7 +260,9 @@ Test(outage, by_a_server_that_is_read_only_is_no_failure_of_a_job)
     rig_wait(r, db_is_down);
     cr_assert(strstr(r->pg_text, "read-only"), "%s", r->pg_text);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_RELEASE, "read-only");
-    pg_do(p, "SET default_transaction_read_only TO off; ALTER DATABASE test RESET default_transaction_read_only");
+    pg_do(
+        p,
+        "SET default_transaction_read_only TO off; ALTER DATABASE test RESET default_transaction_read_only");
     rig_wait(r, db_is_up);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
     rig_free(r);
@@ -277,6 +287,7 @@ Test(outage, tells_no_password)
 
     rig_wait(r, db_is_down);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_RELEASE, NULL);
-    cr_assert(!strstr(r->pg_text, "sesame") && !strstr(r->said[1].text, "sesame") && !strstr(r->log, "sesame"));
+    cr_assert(!strstr(r->pg_text, "sesame") && !strstr(r->said[1].text, "sesame") &&
+              !strstr(r->log, "sesame"));
     rig_free(r);
 }

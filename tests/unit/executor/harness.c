@@ -28,17 +28,22 @@ static void must(bool ok, const char *what)
 
 static void launch(struct rig *r, int theirs, int page_fd, const char *const *env)
 {
-    const int fds[][2] = {{STDERR_FILENO, STDERR_FILENO}, {theirs, FRAME_SOCKET_FD}, {page_fd, FRAME_PAGE_FD}};
+    const int fds[][2] = {
+        {STDERR_FILENO, STDERR_FILENO}, {theirs, FRAME_SOCKET_FD}, {page_fd, FRAME_PAGE_FD}};
     const char *argv[] = {"jobq-executor", NULL};
-    const char *all[16] = {fmt("ASAN_OPTIONS=handle_segv=0:exitcode=99:log_path=%s/sanitizer", tmp_dir()),
-                           fmt("UBSAN_OPTIONS=exitcode=99:log_path=%s/sanitizer", tmp_dir()), "PATH=/usr/bin:/bin"};
+    const char *all[16] = {
+        fmt("ASAN_OPTIONS=handle_segv=0:exitcode=99:log_path=%s/sanitizer", tmp_dir()),
+        fmt("UBSAN_OPTIONS=exitcode=99:log_path=%s/sanitizer", tmp_dir()), "PATH=/usr/bin:/bin"};
     size_t n = 3;
     jobq_err err;
 
     for (; env != NULL && *env != NULL && n + 1 < ARRAY_LEN(all); env++)
         all[n++] = *env;
-    struct child_spec spec = {
-        .path = bin_path("jobq-executor"), .argv = argv, .env = all, .fds = fds, .fd_count = ARRAY_LEN(fds)};
+    struct child_spec spec = {.path = bin_path("jobq-executor"),
+                              .argv = argv,
+                              .env = all,
+                              .fds = fds,
+                              .fd_count = ARRAY_LEN(fds)};
     if (child_start(&spec, &r->child, &err) != JOBQ_OK)
         fail_test("%s", err.msg);
 }
@@ -328,7 +333,8 @@ void rig_wait(struct rig *r, bool (*condition)(struct rig *r))
     int64_t deadline = now_ms() + patience_ms(PATIENCE_MS);
 
     for (;;) {
-        struct pollfd fds[2] = {{.fd = r->fd, .events = POLLIN}, {.fd = r->child.pidfd, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = r->fd, .events = POLLIN},
+                                {.fd = r->child.pidfd, .events = POLLIN}};
 
         read_some(r);
         if (condition(r) || r->ended)
@@ -377,6 +383,6 @@ int rig_drain(struct rig *r)
 void rig_expect(const struct said *s, enum frame_verdict verdict, const char *text)
 {
     if (s->verdict != verdict || (text != NULL && strstr(s->text, text) == NULL))
-        fail_test("verdict %d, text \"%s\"; expected %d, \"%s\"", (int)s->verdict, s->text, (int)verdict,
-                  text != NULL ? text : "(any)");
+        fail_test("verdict %d, text \"%s\"; expected %d, \"%s\"", (int)s->verdict, s->text,
+                  (int)verdict, text != NULL ? text : "(any)");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * harness: plays jobd to one real jobq-executor, over a real socketpair and page. Every step has a deadline and fails
- * the test when it is missed. The executor dies with the test process.
+ * harness: plays jobd to one real jobq-executor, over a real socketpair and page. Every step has a
+ * deadline and fails the test when it is missed. The executor dies with the test process.
  */
 #ifndef TESTS_UNIT_EXECUTOR_HARNESS_H
 #define TESTS_UNIT_EXECUTOR_HARNESS_H
@@ -20,7 +20,7 @@
 
 /* What one job has said. */
 struct said {
-    bool told; /* FRAME_OUTCOME came */
+    bool told;                  /* FRAME_OUTCOME came */
     enum frame_verdict verdict; /* FRAME_V_DONE when nothing was told */
     int64_t delay_ms;
     char text[1100];
@@ -44,17 +44,19 @@ struct rig {
     bool ready;
     unsigned types;
     char type_list[2048]; /* "name/flags " */
-    char failed[1100]; /* text of FRAME_FAILED */
+    char failed[1100];    /* text of FRAME_FAILED */
     unsigned idles;
     unsigned idles_seen;
-    int pg;        /* last FRAME_PG: 1, 0; -1: none */
+    int pg; /* last FRAME_PG: 1, 0; -1: none */
     char pg_text[1100];
     bool ended;
     int status; /* as waitpid */
 };
 
-/* Lists are NULL-ended; config: key, value, …; any may be NULL. Starts and waits for READY or its end. */
-struct rig *rig_start(const char *const *config, const char *const *modules, const char *const *env);
+/* Lists are NULL-ended; config: key, value, …; any may be NULL. Starts and waits for READY or its
+ * end. */
+struct rig *rig_start(const char *const *config, const char *const *modules,
+                      const char *const *env);
 /* Only starts it; nothing is sent. */
 struct rig *rig_start_bare(const char *const *env);
 void rig_free(struct rig *r); /* kills it */
@@ -76,7 +78,8 @@ void rig_send_kind(struct rig *r, enum frame_kind kind);
 /* Hands a job over and waits until nothing is left to do (or the executor ended). */
 const struct said *rig_run(struct rig *r, const char *type, const char *payload);
 const struct said *rig_run_job(struct rig *r, const struct rig_job *job);
-/* Reads until condition is true; fails the test at the deadline, gives up when the executor ended. */
+/* Reads until condition is true; fails the test at the deadline, gives up when the executor ended.
+ */
 void rig_wait(struct rig *r, bool (*condition)(struct rig *r));
 bool rig_is_idle(struct rig *r);
 bool rig_has_ended(struct rig *r);

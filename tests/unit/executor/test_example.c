@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The example of docs/, compiled as a stranger would, with nothing but <jobq/handler.h>, and run. */
+/* The example of docs/, compiled as a stranger would, with nothing but <jobq/handler.h>, and run.
+ */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,19 @@
 Test(example, compiles_alone_and_runs)
 {
     const char *so = fmt("%s/hello.so", tmp_dir());
-    const char *argv[] = {"cc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-shared", "-fPIC",
-                          "-I", source_path("include"), "-o", so, source_path("docs/examples/hello_module.c"),
+    const char *argv[] = {"cc",
+                          "-std=c11",
+                          "-Wall",
+                          "-Wextra",
+                          "-Wpedantic",
+                          "-Werror",
+                          "-shared",
+                          "-fPIC",
+                          "-I",
+                          source_path("include"),
+                          "-o",
+                          so,
+                          source_path("docs/examples/hello_module.c"),
                           NULL};
     const char *modules[] = {so, NULL};
     const struct said *s;

@@ -49,15 +49,18 @@ Test(executor, tells_every_verdict_with_its_text_and_delay)
     struct rig *r = start();
     const struct said *s;
 
-    rig_expect(s = rig_run(r, "fail", "{\"text\":\"no luck\",\"delay_ms\":1234}"), FRAME_V_RETRY, "no luck");
+    rig_expect(s = rig_run(r, "fail", "{\"text\":\"no luck\",\"delay_ms\":1234}"), FRAME_V_RETRY,
+               "no luck");
     cr_assert_eq(s->delay_ms, 1234);
     rig_expect(s = rig_run(r, "fail", NULL), FRAME_V_RETRY, "told to fail");
     cr_assert_eq(s->delay_ms, -1);
     rig_expect(s = rig_run(r, "snooze", NULL), FRAME_V_SNOOZE, NULL);
     cr_assert_eq(s->delay_ms, RUN_SNOOZE_DEFAULT_MS);
     rig_expect(rig_run(r, "dead", NULL), FRAME_V_DEAD, "told to die");
-    rig_expect(rig_run(r, "verdict", "{\"verdict\":77}"), FRAME_V_RETRY, "returned 77, which is no verdict");
-    rig_expect(rig_run(r, "verdict", "{\"verdict\":-1}"), FRAME_V_RETRY, "returned -1, which is no verdict");
+    rig_expect(rig_run(r, "verdict", "{\"verdict\":77}"), FRAME_V_RETRY,
+               "returned 77, which is no verdict");
+    rig_expect(rig_run(r, "verdict", "{\"verdict\":-1}"), FRAME_V_RETRY,
+               "returned -1, which is no verdict");
     rig_expect(rig_run(r, "nobody", NULL), FRAME_V_RELEASE, "serves type nobody");
     rig_free(r);
 }
@@ -66,10 +69,12 @@ Test(executor, counts_attempts_from_one)
 {
     struct rig *r = start();
 
-    rig_expect(rig_run_job(r, &(struct rig_job){.type = "fail_n", .payload = "{\"n\":2}", .attempts = 1}),
-               FRAME_V_RETRY, NULL);
-    rig_expect(rig_run_job(r, &(struct rig_job){.type = "fail_n", .payload = "{\"n\":2}", .attempts = 2}),
-               FRAME_V_DONE, NULL);
+    rig_expect(
+        rig_run_job(r, &(struct rig_job){.type = "fail_n", .payload = "{\"n\":2}", .attempts = 1}),
+        FRAME_V_RETRY, NULL);
+    rig_expect(
+        rig_run_job(r, &(struct rig_job){.type = "fail_n", .payload = "{\"n\":2}", .attempts = 2}),
+        FRAME_V_DONE, NULL);
     rig_free(r);
 }
 
@@ -91,7 +96,8 @@ Test(executor, cuts_texts_at_a_character_and_makes_them_valid)
 Test(executor, passes_on_logs_progress_and_a_result)
 {
     struct rig *r = start();
-    const struct said *s = rig_run(r, "say", "{\"text\":\"hello\",\"percent\":70,\"result\":\"[1,2]\"}");
+    const struct said *s =
+        rig_run(r, "say", "{\"text\":\"hello\",\"percent\":70,\"result\":\"[1,2]\"}");
 
     rig_expect(s, FRAME_V_DONE, NULL);
     cr_assert_str_eq(s->log, "hello\n");
@@ -219,7 +225,8 @@ Test(executor, says_why_a_child_is_refused)
     struct rig *r = start();
 
     rig_expect(rig_run(r, "spawn", "{\"bad\":1}"), FRAME_V_DEAD, "enqueue: payload: ");
-    rig_expect(rig_run(r, "spawn", "{\"type\":\"Not A Name\"}"), FRAME_V_DEAD, "enqueue: type \"Not A Name\"");
+    rig_expect(rig_run(r, "spawn", "{\"type\":\"Not A Name\"}"), FRAME_V_DEAD,
+               "enqueue: type \"Not A Name\"");
     rig_expect(rig_run(r, "spawn", "{\"queue\":\"\"}"), FRAME_V_DEAD, "enqueue: queue");
     rig_expect(rig_run(r, "spawn", "{\"delay_ms\":-5}"), FRAME_V_DEAD, "enqueue: delay_ms");
     rig_free(r);
@@ -247,8 +254,10 @@ Test(executor, tells_a_job_to_stop_at_its_soft_limit)
 {
     struct rig *r = start();
 
-    rig_expect(rig_run_job(r, &(struct rig_job){.type = "stoppable", .payload = "{\"ms\":60000}", .soft_ms = 50}),
-               FRAME_V_SNOOZE, "told to stop");
+    rig_expect(
+        rig_run_job(
+            r, &(struct rig_job){.type = "stoppable", .payload = "{\"ms\":60000}", .soft_ms = 50}),
+        FRAME_V_SNOOZE, "told to stop");
     rig_free(r);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames: what is written is read back, and nothing else is. The page: who wins when both sides act at once. */
+/* Frames: what is written is read back, and nothing else is. The page: who wins when both sides act
+ * at once. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
@@ -107,7 +108,8 @@ Test(frame, brings_a_child_over)
     cr_assert_arr_eq(out.id, in.id, 16);
     cr_assert(out.lane == 2 && out.delay_ms == 5 && out.expires_ms == 6 && out.max_attempts == 7);
     cr_assert(out.soft_ms == 8 && out.hard_ms == 9);
-    cr_assert(same(out.type, "t") && same(out.queue, "q") && same(out.unique, "u") && same(out.p, "{}"));
+    cr_assert(same(out.type, "t") && same(out.queue, "q") && same(out.unique, "u") &&
+              same(out.p, "{}"));
 }
 
 Test(frame, brings_texts_and_lists_over)
@@ -136,8 +138,10 @@ Test(frame, brings_texts_and_lists_over)
     at = 0;
     frame_put_ready(&b, types, 2);
     f = only_frame();
-    cr_assert(frame_get_ready(&f, &at, &type) == JOBQ_OK && same(type.name, "a.b") && type.flags == 3);
-    cr_assert(frame_get_ready(&f, &at, &type) == JOBQ_OK && same(type.name, "c") && type.flags == 0);
+    cr_assert(frame_get_ready(&f, &at, &type) == JOBQ_OK && same(type.name, "a.b") &&
+              type.flags == 3);
+    cr_assert(frame_get_ready(&f, &at, &type) == JOBQ_OK && same(type.name, "c") &&
+              type.flags == 0);
     cr_assert_eq(frame_get_ready(&f, &at, &type), JOBQ_ENOTFOUND);
 }
 
@@ -413,8 +417,8 @@ Test(page, gives_every_job_to_exactly_one_side)
     }
     cr_assert_eq(pthread_join(executor, NULL), 0);
     for (uint32_t seq = 1; seq <= RACE_JOBS; seq++) {
-        cr_assert_eq(started[seq] + taken[seq], 1, "job %u: started %d, taken back %d", seq, started[seq],
-                     taken[seq]);
+        cr_assert_eq(started[seq] + taken[seq], 1, "job %u: started %d, taken back %d", seq,
+                     started[seq], taken[seq]);
         ran += started[seq];
         back += taken[seq];
     }

@@ -16,7 +16,8 @@ static void expect_refusal(const char *const *config, const char *const *modules
     cr_assert_not(r->ready, "it started; expected: %s", text);
     rig_wait(r, rig_has_ended);
     cr_assert(strstr(r->failed, text), "said \"%s\", expected \"%s\"", r->failed, text);
-    cr_assert(WIFEXITED(r->status) && WEXITSTATUS(r->status) == 78, "%s: status %x", r->failed, r->status);
+    cr_assert(WIFEXITED(r->status) && WEXITSTATUS(r->status) == 78, "%s: status %x", r->failed,
+              r->status);
     rig_free(r);
 }
 
@@ -84,7 +85,8 @@ Test(start, wants_postgres_only_for_types_that_want_it)
     const char *modules[] = {lib_path("jobq-test/test_pg.so"), NULL};
     const char *malformed[] = {"postgres", "host=x password=sesame sesame", NULL};
     const char *schema[] = {"postgres", "host=/nowhere", "schema", "no\"schema", NULL};
-    const char *runtime[] = {"postgres", "host=/nowhere", "runtime_pg", "/nowhere/runtime-pg.so", NULL};
+    const char *runtime[] = {"postgres", "host=/nowhere", "runtime_pg", "/nowhere/runtime-pg.so",
+                             NULL};
 
     expect_refusal(NULL, modules, "a module wants PostgreSQL and \"postgres\" is not set");
     expect_refusal(malformed, modules, "postgres: neither a libpq connection string nor a URI");
@@ -102,7 +104,8 @@ Test(start, goes_when_told_to_before_it_began)
 
 Test(start, by_hand_is_refused)
 {
-    const char *argv[] = {bin_path("jobq-executor"), NULL}, *version[] = {argv[0], "--version", NULL};
+    const char *argv[] = {bin_path("jobq-executor"), NULL},
+               *version[] = {argv[0], "--version", NULL};
     char *out;
 
     cr_assert_eq(run_command(&out, NULL, argv), 2);

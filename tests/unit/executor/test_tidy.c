@@ -25,9 +25,10 @@ Test(tidy, restores_what_a_job_changed_of_the_process)
     rig_expect(rig_run(r, "checkstate", NULL), FRAME_V_DONE, NULL);
     rig_expect(rig_run(r, "setstate", "{\"n\":3}"), FRAME_V_DONE, NULL);
     rig_expect(rig_run(r, "checkstate", NULL), FRAME_V_DONE, NULL);
-    for (const char *const *word = (const char *const[]){"of type setstate", "the signal mask", "the umask",
-                                                         "the locale", "3 signal handlers", "a running timer",
-                                                         "3 descriptors left open (/dev/null)", NULL};
+    for (const char *const *word =
+             (const char *const[]){"of type setstate", "the signal mask", "the umask", "the locale",
+                                   "3 signal handlers", "a running timer",
+                                   "3 descriptors left open (/dev/null)", NULL};
          *word != NULL; word++)
         cr_assert(strstr(r->log, *word), "no \"%s\" in: %s", *word, r->log);
     rig_free(r);
