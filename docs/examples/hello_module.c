@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The smallest handler module: one type, "hello.greet", which logs a greeting and enqueues what is
- * left to do.
+ * The smallest handler module: one type, "hello.greet", which logs a greeting.
  *
  *   cc -shared -fPIC -o hello.so hello_module.c $(pkg-config --cflags jobq)
  *
