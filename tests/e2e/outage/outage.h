@@ -19,7 +19,9 @@ void outage_check_no_steal(struct scene *s);
 void outage_end(struct scene *s);
 /* Number of the newest connection of that name (CLIENT LIST), 0: there is none. */
 long long outage_connection(struct scene *s, const char *name);
-/* Waits until the connection of that name is in that command ("xreadgroup|blocking" is a blocked read). */
+/* A read of some jobd waits in Redis for a job. */
+bool outage_is_blocked(struct scene *s);
+/* Waits for that; the number of the newest reader. */
 long long outage_wait_blocked(struct scene *s);
 /* CPU time the process has used, in ms. */
 int64_t outage_cpu_ms(pid_t pid);

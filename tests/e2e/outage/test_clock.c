@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wall clock of one machine is stepped by an hour: nobody is declared dead for it, and nothing starts early by
+ * Redis's clock, nor an hour late (G16 G17 G31).
+ */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/e2e/outage/outage.h"
+
+#define HOUR 3600
+
+static volatile int64_t *make_clock(char *env, size_t size)
+{
+    const char *path = fmt("%s/step", tmp_dir());
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int64_t zero = 0;
+
+    if (fd < 0 || write(fd, &zero, sizeof(zero)) != (ssize_t)sizeof(zero))
+        fail_test("cannot write %s", path);
+    void *mapped = mmap(NULL, sizeof(zero), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (mapped == MAP_FAILED)
+        fail_test("cannot map %s", path);
+    snprintf(env, size, "JOBQ_TEST_STEP=%s", path);
+    return mapped;
+}
+
+/* The runtime of AddressSanitizer would rather be the first library. */
+static void allow_preload(void)
+{
+    const char *given = getenv("ASAN_OPTIONS");
+
+    setenv("ASAN_OPTIONS", fmt("%s%sverify_asan_link_order=0", given ? given : "", given ? ":" : ""), 1);
+}
+
+/* jobd 0 wrote lines into its log that far from now, give or take two minutes. */
+static bool has_logged_at(struct scene *s, int64_t seconds)
+{
+    bool found = false;
+
+    for (int64_t minute = 0; minute < 3 && !found; minute++) {
+        time_t when = time(NULL) + seconds - minute * 60;
+        char stamp[32];
+        struct tm t;
+
+        gmtime_r(&when, &t);
+        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M", &t);
+        found = process_count_log(s->jobd[0]->process, stamp) > 0;
+    }
+    return found;
+}
+
+/* Jobs due in two seconds are under way; jobd 0 is stepped; jobd 1 is not. */
+static void step_clock(int64_t seconds)
+{
+    struct scene *s = scene_new(SCENE_PG);
+    jobq_job job = JOBQ_JOB_INIT;
+    char clock_env[300], preload[300];
+    const char *env[] = {clock_env, preload, NULL};
+
+    volatile int64_t *offset = make_clock(clock_env, sizeof(clock_env));
+    snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", lib_path("jobq-test/step.so"));
+    allow_preload();
+    scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "500ms", .env = env});
+    scene_jobd(s, 1, (struct jobd_options){.executors = 2, .lease = "500ms"});
+    scene_enqueue_many(s, "effect_slow", "{\"ms\": 100}", 60);
+    scene_wait_pending(s, 2, 20000);
+    /* PostgreSQL and Redis share a clock that nobody steps: the row's time is the start, by Redis's clock too. */
+    pg_do(s->postgres, "CREATE TABLE public.due AS SELECT clock_timestamp() + interval '2 s' AS at");
+    job.type = "effect";
+    job.payload = "{}";
+    job.delay_ms = 2000;
+    jobq_id first = scene_enqueue_job(s, &job).id;
+    for (int i = 1; i < 10; i++)
+        scene_enqueue_job(s, &job);
+    *offset = seconds;
+    outage_lasts(s, 1500);
+    *offset = -seconds;
+    char id[JOBQ_ID_TEXT_SIZE];
+    jobq_id_format(&first, id);
+    scene_wait_drained(s, 30000);
+    cr_assert(has_logged_at(s, seconds) && has_logged_at(s, -seconds), "the clock was not stepped");
+    cr_assert_eq(pg_int(s->postgres, "SELECT count(*) FROM public.effects e, public.due d WHERE e.at < d.at AND "
+                                     "e.job_id = '%s'", id), 0, "a job began early");
+    cr_assert_eq(pg_int(s->postgres, "SELECT count(*) FROM public.effects e, public.due d WHERE e.at >= d.at"), 10,
+                 "jobs of later began early");
+    outage_end(s);
+    munmap((void *)(uintptr_t)offset, sizeof(*offset));
+}
+
+Test(clock, an_hour_forward_and_back_steals_and_hastens_nothing)
+{
+    step_clock(HOUR);
+}
+
+Test(clock, an_hour_back_and_forward_steals_and_hastens_nothing)
+{
+    step_clock(-HOUR);
+}
