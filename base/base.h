@@ -16,7 +16,8 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* A broken invariant is a bug: says where and aborts, in release builds too. Never for input or the network. */
+/* A broken invariant is a bug: says where and aborts, in release builds too. Never for input or the
+ * network. */
 #define ASSERT(condition)                                                                          \
     do {                                                                                           \
         if (__builtin_expect(!(condition), 0))                                                     \
@@ -26,8 +27,9 @@
 _Noreturn void base_assert_failed(const char *file, int line, const char *condition);
 
 /*
- * A named place at which a test build dies on request: JOBQ_CRASH_AT=name[:nth] kills this process with SIGKILL
- * the nth time (default 1) it passes. Compiled into dev and asan builds only (JOBQ_CRASH_POINTS).
+ * A named place at which a test build dies on request: JOBQ_CRASH_AT=name[:nth] kills this process
+ * with SIGKILL the nth time (default 1) it passes. Compiled into dev and asan builds only
+ * (JOBQ_CRASH_POINTS).
  */
 #ifdef JOBQ_CRASH_POINTS
 void base_crash_point(const char *name);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buf: growing bytes with a ceiling and a sticky failure, so that many appends need one check at the end.
+ * buf: growing bytes with a ceiling and a sticky failure, so that many appends need one check at
+ * the end.
  *
- * After a failed append (out of memory, or past the ceiling) the content stays as it was before that append, and
- * every later append fails too. data is always NUL-terminated beyond len once something was appended.
+ * After a failed append (out of memory, or past the ceiling) the content stays as it was before
+ * that append, and every later append fails too. data is always NUL-terminated beyond len once
+ * something was appended.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -27,7 +29,8 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b); /* frees; the buf may be used again */
 void buf_clear(struct buf *b); /* len 0 and not failed; keeps the memory */
-void buf_append_slow(struct buf *b, const void *bytes, size_t len); /* grows; only for the functions below */
+void buf_append_slow(struct buf *b, const void *bytes,
+                     size_t len); /* grows; only for the functions below */
 /* bytes may not point into b itself; they may be NULL when len is 0. */
 static inline void buf_append(struct buf *b, const void *bytes, size_t len)
 {

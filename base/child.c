@@ -2,7 +2,8 @@
 /*
  * child: fork and exec, with a pipe that exec closes on success and that carries errno on failure.
  *
- * Between fork and exec the child only makes system calls. One thread of the parent starts, watches and reaps.
+ * Between fork and exec the child only makes system calls. One thread of the parent starts, watches
+ * and reaps.
  */
 #include "base/child.h"
 
@@ -81,7 +82,8 @@ static bool close_all_at_exec(void)
     return true;
 }
 
-/* Leaves exactly the named descriptors and 0 to 2 to the program. *failure_fd moves out of their way. */
+/* Leaves exactly the named descriptors and 0 to 2 to the program. *failure_fd moves out of their
+ * way. */
 static bool arrange_fds(const struct child_spec *spec, int *failure_fd)
 {
     int copies[MAX_FDS];
@@ -226,7 +228,8 @@ int child_start(const struct child_spec *spec, struct child *out, jobq_err *err)
     }
     pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {
-        rc = error_set(err, JOBQ_EINTERNAL, "cannot watch process %d: %s", (int)pid, strerror(errno));
+        rc = error_set(err, JOBQ_EINTERNAL, "cannot watch process %d: %s", (int)pid,
+                       strerror(errno));
         kill(-pid, SIGKILL);
         reap_now(pid);
         goto out;
@@ -257,16 +260,19 @@ int child_reap(struct child *c, int *ended, int *wait_status, jobq_err *err)
     siginfo_t info = {0};
     int status = 0;
     ASSERT(c->pid > 0);
-    /* Only looks: until it is reaped nobody else can get its number, so the group killed is surely its own. */
+    /* Only looks: until it is reaped nobody else can get its number, so the group killed is surely
+     * its own. */
     if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
-        return error_set(err, JOBQ_EINTERNAL, "cannot wait for process %d: %s", (int)c->pid, strerror(errno));
+        return error_set(err, JOBQ_EINTERNAL, "cannot wait for process %d: %s", (int)c->pid,
+                         strerror(errno));
     if (info.si_pid == 0) {
         *ended = 0;
         return JOBQ_OK;
     }
     kill(-c->pid, SIGKILL);
     if (waitpid(c->pid, &status, WNOHANG) != c->pid)
-        return error_set(err, JOBQ_EINTERNAL, "cannot reap process %d: %s", (int)c->pid, strerror(errno));
+        return error_set(err, JOBQ_EINTERNAL, "cannot reap process %d: %s", (int)c->pid,
+                         strerror(errno));
     close(c->pidfd);
     *c = (struct child){0, -1};
     *ended = 1;

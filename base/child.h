@@ -2,8 +2,8 @@
 /*
  * child: start a program with only the descriptors named, watch it by pidfd, kill its whole group.
  *
- * The child is fork + exec; it leads a new process group, has an empty signal mask and default handlers, and dies
- * (SIGKILL) when the thread that started it dies (PR_SET_PDEATHSIG).
+ * The child is fork + exec; it leads a new process group, has an empty signal mask and default
+ * handlers, and dies (SIGKILL) when the thread that started it dies (PR_SET_PDEATHSIG).
  */
 #ifndef BASE_CHILD_H
 #define BASE_CHILD_H
@@ -26,7 +26,8 @@ struct child_spec {
     const char *const *env;        /* NULL-ended "NAME=value" list: the whole environment */
     const int (*fds)[2];           /* pairs: ours, theirs; 0-2 not named become /dev/null */
     size_t fd_count;               /* every other descriptor is closed */
-    int oom_score_adj;             /* written to /proc/self/oom_score_adj when not 0; failure ignored */
+    int oom_score_adj;             /* written to /proc/self/oom_score_adj when not 0; failure
+                                    * ignored */
 };
 
 /* JOBQ_OK; JOBQ_EINTERNAL: fork or exec failed (exec's errno is reported through a pipe). */
@@ -35,7 +36,8 @@ MUST_CHECK int child_start(const struct child_spec *spec, struct child *out, job
 void child_signal(const struct child *c, int signal_number);
 void child_signal_group(const struct child *c, int signal_number);
 /*
- * Reaps. true when it had ended: *exit_status as in waitpid. Then kills what is left of its group and closes pidfd.
+ * Reaps. true when it had ended: *exit_status as in waitpid. Then kills what is left of its group
+ * and closes pidfd.
  */
 MUST_CHECK int child_reap(struct child *c, int *ended, int *wait_status, jobq_err *err);
 /* "exit status 7", "killed by signal 11 (Segmentation fault)". */

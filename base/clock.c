@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock: clock_gettime by the vDSO, so no system call; replaced as a whole while a test holds it by hand.
+ * clock: clock_gettime by the vDSO, so no system call; replaced as a whole while a test holds it by
+ * hand.
  */
 #include "base/clock.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock: monotonic and wall milliseconds. Unit tests set them by hand. Decisions use the monotonic one; the wall
- * clock is for log lines and new ids only.
+ * clock: monotonic and wall milliseconds. Unit tests set them by hand. Decisions use the monotonic
+ * one; the wall clock is for log lines and new ids only.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

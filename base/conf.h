@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf: options from a table. Default < file (libconfig) < env file < environment < flag; every value remembers
- * where it came from. Lists of groups (queues, types) come from the file only.
+ * conf: options from a table. Default < file (libconfig) < env file < environment < flag; every
+ * value remembers where it came from. Lists of groups (queues, types) come from the file only.
  *
- * A mistake gives one message: file, line, key, what is allowed, and the nearest name for an unknown key.
+ * A mistake gives one message: file, line, key, what is allowed, and the nearest name for an
+ * unknown key.
  */
 #ifndef BASE_CONF_H
 #define BASE_CONF_H
@@ -34,14 +35,16 @@ enum conf_applies { CONF_LIVE, CONF_START };
 
 /* One row of the table. A dotted name ("mail.url") is a member of a group in the file. */
 struct conf_option {
-    const char *name;                 /* "redis"; env is JOBQ_REDIS, flag --redis; "mail.url": JOBQ_MAIL_URL, --mail-url */
+    const char *name;                 /* "redis"; env is JOBQ_REDIS, flag --redis; "mail.url":
+                                       * JOBQ_MAIL_URL, --mail-url */
     enum conf_type type;
     const char *fallback;             /* default as text; NULL: not set */
     enum conf_applies applies;
     int64_t min, max;                 /* INT, MS, BYTES; max 0: no limit */
     const char *choices;              /* "key-value json" */
     const struct conf_option *fields; /* CONF_GROUPS: ended by name NULL */
-    const char *foreign_env;          /* name(s) another program's deployment already sets, space-separated; read when ours are not set */
+    const char *foreign_env;          /* name(s) another program's deployment already sets,
+                                       * space-separated; read when ours are not set */
     const char *help;                 /* one sentence */
 };
 
@@ -51,31 +54,38 @@ struct conf_group; /* one element of a CONF_GROUPS list */
 /* table is borrowed for life, ended by name NULL; all values are defaults. */
 MUST_CHECK int conf_new(const struct conf_option *table, struct conf **out, jobq_err *err);
 void conf_free(struct conf *c); /* wipes secrets; NULL is fine */
-/* For a program that reads a few options of another one's file: from now on files may hold what the table does not. */
+/* For a program that reads a few options of another one's file: from now on files may hold what the
+ * table does not. */
 void conf_ignore_unknown(struct conf *c);
 /* JOBQ_OK when conf_set_flag() would know that name, else JOBQ_ECONFIG with the nearest one. */
 MUST_CHECK int conf_check_flag(const struct conf_option *table, const char *name, jobq_err *err);
 /*
- * JOBQ_ECONFIG with "FILE:LINE: key: …". Regular files only, at most 1 MiB; @include resolves beside the file. A file
- * that everybody may read must not hold a password, be it a CONF_SECRET or inside a URL or conninfo string.
- * "key_file" reads the value of a string or secret from the file named.
+ * JOBQ_ECONFIG with "FILE:LINE: key: …". Regular files only, at most 1 MiB; @include resolves
+ * beside the file. A file that everybody may read must not hold a password, be it a CONF_SECRET or
+ * inside a URL or conninfo string. "key_file" reads the value of a string or secret from the file
+ * named.
  */
 MUST_CHECK int conf_load_file(struct conf *c, const char *path, jobq_err *err);
-/* KEY=VALUE lines, '#' comments, optional quotes; only names that the environment would give count. */
+/* KEY=VALUE lines, '#' comments, optional quotes; only names that the environment would give
+ * count. */
 MUST_CHECK int conf_load_env_file(struct conf *c, const char *path, jobq_err *err);
-/* envp as in environ. NAME_FILE reads a string or secret from a file. An empty variable counts as not there. */
+/* envp as in environ. NAME_FILE reads a string or secret from a file. An empty variable counts as
+ * not there. */
 MUST_CHECK int conf_load_env(struct conf *c, const char *const *envp, jobq_err *err);
-/* One flag: name without "--" (dashes or dots), value text. JOBQ_ECONFIG also for an unknown name. */
+/* One flag: name without "--" (dashes or dots), value text. JOBQ_ECONFIG also for an unknown
+ * name. */
 MUST_CHECK int conf_set_flag(struct conf *c, const char *name, const char *value, jobq_err *err);
 /*
- * A value made of another program's variables (see foreign_env): counts only where ours is not set. source is what
- * conf_source() will say. JOBQ_ECONFIG when the option refuses it.
+ * A value made of another program's variables (see foreign_env): counts only where ours is not set.
+ * source is what conf_source() will say. JOBQ_ECONFIG when the option refuses it.
  */
-MUST_CHECK int conf_set_foreign(struct conf *c, const char *name, const char *value, const char *source, jobq_err *err);
+MUST_CHECK int conf_set_foreign(struct conf *c, const char *name, const char *value,
+                                const char *source, jobq_err *err);
 
-/* The name must be in the table with that type: anything else is a bug (asserts). Strings are borrowed from c. */
+/* The name must be in the table with that type: anything else is a bug (asserts). Strings are
+ * borrowed from c. */
 const char *conf_string(const struct conf *c, const char *name); /* NULL when not set */
-int64_t conf_int(const struct conf *c, const char *name);        /* INT, MS, BYTES; 0 when not set */
+int64_t conf_int(const struct conf *c, const char *name); /* INT, MS, BYTES; 0 when not set */
 bool conf_bool(const struct conf *c, const char *name);
 bool conf_is_set(const struct conf *c, const char *name);
 size_t conf_strings(const struct conf *c, const char *name, const char *const **out);
@@ -87,14 +97,17 @@ bool conf_group_is_set(const struct conf_group *g, const char *field);
 const char *conf_group_source(const struct conf_group *g); /* "/etc/jobq/jobd.conf:12" */
 /* "default", "/etc/jobq/jobd.conf:12", "environment JOBQ_REDIS", "flag --redis". */
 const char *conf_source(const struct conf *c, const char *name);
-/* Value as text for people; secrets, and passwords inside URLs and conninfo strings, as "***". Borrowed from c until the next call. */
+/* Value as text for people; secrets, and passwords inside URLs and conninfo strings, as "***".
+ * Borrowed from c until the next call. */
 const char *conf_show(struct conf *c, const char *name);
 
 /*
- * Compares a new set with the one in force: JOBQ_OK when only CONF_LIVE options differ, else JOBQ_ECONFIG naming
- * every option that needs a restart. In a list that needs one, fields that are CONF_LIVE may differ. Changes nothing.
+ * Compares a new set with the one in force: JOBQ_OK when only CONF_LIVE options differ, else
+ * JOBQ_ECONFIG naming every option that needs a restart. In a list that needs one, fields that are
+ * CONF_LIVE may differ. Changes nothing.
  */
-MUST_CHECK int conf_check_reload(const struct conf *current, const struct conf *next, jobq_err *err);
+MUST_CHECK int conf_check_reload(const struct conf *current, const struct conf *next,
+                                 jobq_err *err);
 
 /* Writes help for flags, an annotated sample file, or a Markdown page, from the table. */
 enum conf_document { CONF_HELP, CONF_SAMPLE, CONF_MARKDOWN };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * error: the tables behind the codes and causes, and writing into a jobq_err. Pure but for the caller's jobq_err.
+ * error: the tables behind the codes and causes, and writing into a jobq_err. Pure but for the
+ * caller's jobq_err.
  */
 #include "base/error.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hash: SipHash by Aumasson and Bernstein with one round a word and three at the end, as in Rust and Linux.
+ * hash: SipHash by Aumasson and Bernstein with one round a word and three at the end, as in Rust
+ * and Linux.
  */
 #include "base/hash.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap: array of pointers, each node knowing its index, so that one in the middle leaves in O(log n).
+ * heap: array of pointers, each node knowing its index, so that one in the middle leaves in O(log
+ * n).
  */
 #include "base/heap.h"
 

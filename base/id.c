@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * id: UUIDv7 from the wall clock and 74 random bits a thread keeps and counts up within a millisecond.
+ * id: UUIDv7 from the wall clock and 74 random bits a thread keeps and counts up within a
+ * millisecond.
  *
- * Each thread has its own generator, seeded by the kernel, so nothing is locked. A fork is noticed by a page that
- * the kernel empties in the child (MADV_WIPEONFORK): the child then seeds anew instead of repeating its parent.
+ * Each thread has its own generator, seeded by the kernel, so nothing is locked. A fork is noticed
+ * by a page that the kernel empties in the child (MADV_WIPEONFORK): the child then seeds anew
+ * instead of repeating its parent.
  */
 #include "base/id.h"
 
@@ -38,7 +40,8 @@ static _Atomic uint64_t last_era;
 
 static void map_era_page(void)
 {
-    void *page = mmap(NULL, sizeof(*era_page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page =
+        mmap(NULL, sizeof(*era_page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return;
     if (madvise(page, sizeof(*era_page), MADV_WIPEONFORK) != 0) {
@@ -210,7 +213,8 @@ int jobq_id_parse(const char *text, jobq_id *out, jobq_err *err)
 {
     jobq_id id = {{0}};
     if (!out || !parse_id(text, &id))
-        return error_set(err, JOBQ_EINVAL, "an id has the form 01234567-89ab-7cde-8fff-0123456789ab");
+        return error_set(err, JOBQ_EINVAL,
+                         "an id has the form 01234567-89ab-7cde-8fff-0123456789ab");
     *out = id;
     return JOBQ_OK;
 }

@@ -14,10 +14,10 @@
 #define JSON_MAX_DEPTH 64
 
 /*
- * Accepts one JSON object in UTF-8 without a byte-order mark, white space around it, depth <= JSON_MAX_DEPTH, no lone surrogate
- * escapes, no NUL in a key, numbers as in the RFC. JOBQ_OK, or JOBQ_EINVAL with "what at byte N" in err. What it
- * accepts, jansson accepts too (with JSON_ALLOW_NUL), except numbers out of range (integers of 64 bits, reals of
- * double).
+ * Accepts one JSON object in UTF-8 without a byte-order mark, white space around it, depth <=
+ * JSON_MAX_DEPTH, no lone surrogate escapes, no NUL in a key, numbers as in the RFC. JOBQ_OK, or
+ * JOBQ_EINVAL with "what at byte N" in err. What it accepts, jansson accepts too (with
+ * JSON_ALLOW_NUL), except numbers out of range (integers of 64 bits, reals of double).
  */
 MUST_CHECK int json_check_object(const char *bytes, size_t len, jobq_err *err);
 /* The same for any JSON value. */

@@ -2,9 +2,9 @@
 /*
  * log: builds a line in static memory and offers it to the descriptor once, without waiting.
  *
- * Pipes and terminals are opened anew through /proc, because O_NONBLOCK on the descriptor itself would change it for
- * everybody who shares it. Where that is refused, poll() is asked first; a line is never longer than what a pipe
- * that is ready takes in one piece.
+ * Pipes and terminals are opened anew through /proc, because O_NONBLOCK on the descriptor itself
+ * would change it for everybody who shares it. Where that is refused, poll() is asked first; a line
+ * is never longer than what a pipe that is ready takes in one piece.
  */
 #include "base/log.h"
 
@@ -54,7 +54,8 @@ static struct {
     uint64_t dropped;  /* in all */
     uint64_t untold;   /* of them not yet in the log */
     struct burst bursts[EVENTS];
-} state = {.program = "jobq", .fd = STDERR_FILENO, .own_fd = -1, .how = HOW_POLL, .level = LOG_INFO};
+} state = {
+    .program = "jobq", .fd = STDERR_FILENO, .own_fd = -1, .how = HOW_POLL, .level = LOG_INFO};
 
 static char line_bytes[LOG_LINE_MAX + 1];
 
@@ -151,7 +152,8 @@ static void append_key(struct buf *line, const char *key)
     }
 }
 
-/* Appends one field, its text cut to max bytes. False, and the line as before, when it does not fit. */
+/* Appends one field, its text cut to max bytes. False, and the line as before, when it does not
+ * fit. */
 static bool try_field(struct buf *line, const struct log_field *f, size_t max)
 {
     size_t before = line->len;
@@ -251,7 +253,8 @@ static void end_windows(int64_t now_ms)
     }
 }
 
-/* The event's window, a fresh one if it has none; NULL when all are taken or its name is too long. */
+/* The event's window, a fresh one if it has none; NULL when all are taken or its name is too
+ * long. */
 static struct burst *find_burst(enum log_level level, const char *event, int64_t now_ms)
 {
     struct burst *unused = NULL;

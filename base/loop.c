@@ -2,9 +2,10 @@
 /*
  * loop: epoll, a heap of timers, one signalfd. One thread.
  *
- * A turn waits first and then runs timers, callbacks and hooks, so that what they gathered is sent before the next
- * wait. Timers cost no system call: they only shorten the wait. A removed watch stays in memory until the end of the
- * turn, marked, because an event for it may already have been fetched.
+ * A turn waits first and then runs timers, callbacks and hooks, so that what they gathered is sent
+ * before the next wait. Timers cost no system call: they only shorten the wait. A removed watch
+ * stays in memory until the end of the turn, marked, because an event for it may already have been
+ * fetched.
  */
 #include "base/loop.h"
 
@@ -220,8 +221,8 @@ int64_t loop_refresh(struct loop *l)
     return l->now_ms;
 }
 
-int loop_io_add(struct loop *l, int fd, uint32_t events, loop_io_fn fn, void *ctx, struct loop_io **out,
-                jobq_err *err)
+int loop_io_add(struct loop *l, int fd, uint32_t events, loop_io_fn fn, void *ctx,
+                struct loop_io **out, jobq_err *err)
 {
     struct loop_io *io = mem_alloc(sizeof(*io));
     if (!io)
@@ -245,7 +246,8 @@ int loop_io_set(struct loop_io *io, uint32_t events, jobq_err *err)
         return JOBQ_OK;
     struct epoll_event event = {.events = events, .data.ptr = io};
     if (epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_MOD, io->fd, &event) != 0)
-        return error_set(err, JOBQ_EINTERNAL, "cannot watch descriptor %d: %s", io->fd, strerror(errno));
+        return error_set(err, JOBQ_EINTERNAL, "cannot watch descriptor %d: %s", io->fd,
+                         strerror(errno));
     io->events = events;
     return JOBQ_OK;
 }
@@ -266,7 +268,8 @@ void loop_io_remove(struct loop_io *io)
         mem_free(io);
 }
 
-int loop_timer_new(struct loop *l, loop_timer_fn fn, void *ctx, struct loop_timer **out, jobq_err *err)
+int loop_timer_new(struct loop *l, loop_timer_fn fn, void *ctx, struct loop_timer **out,
+                   jobq_err *err)
 {
     struct loop_timer *t = mem_alloc(sizeof(*t));
     if (!t || heap_reserve(&l->timers, l->timer_count + 1) != JOBQ_OK) {
@@ -330,7 +333,8 @@ int loop_signal(struct loop *l, int signal_number, loop_signal_fn fn, void *ctx,
         return error_set(err, JOBQ_EINVAL, "%d is not a signal", signal_number);
     int fd = signalfd(l->signal_fd, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
-        return error_set(err, JOBQ_EINTERNAL, "cannot make a signal descriptor: %s", strerror(errno));
+        return error_set(err, JOBQ_EINTERNAL, "cannot make a signal descriptor: %s",
+                         strerror(errno));
     l->signal_fd = fd;
     if (!l->signal_io) {
         int rc = loop_io_add(l, fd, EPOLLIN, read_signals, l, &l->signal_io, err);
@@ -338,7 +342,8 @@ int loop_signal(struct loop *l, int signal_number, loop_signal_fn fn, void *ctx,
             return rc;
     }
     if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
-        return error_set(err, JOBQ_EINTERNAL, "cannot block signal %d: %s", signal_number, strerror(errno));
+        return error_set(err, JOBQ_EINTERNAL, "cannot block signal %d: %s", signal_number,
+                         strerror(errno));
     l->signals = signals;
     l->signal_watches[signal_number] = (struct signal_watch){fn, ctx};
     return JOBQ_OK;

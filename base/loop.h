@@ -2,8 +2,9 @@
 /*
  * loop: one epoll loop: descriptors, timers, signals, children. One thread.
  *
- * A turn: fire due timers, wait at most until the next one, run callbacks, run the turn-end hooks. A callback may
- * add and remove anything, itself included: removed watches are freed at the end of the turn.
+ * A turn: fire due timers, wait at most until the next one, run callbacks, run the turn-end hooks.
+ * A callback may add and remove anything, itself included: removed watches are freed at the end of
+ * the turn.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -36,7 +37,8 @@ MUST_CHECK int loop_run(struct loop *l, jobq_err *err);
 /* One turn, waiting at most max_wait_ms (-1: until something happens). */
 MUST_CHECK int loop_turn(struct loop *l, int64_t max_wait_ms, jobq_err *err);
 void loop_stop(struct loop *l);
-/* Monotonic ms, read once at the start of the callbacks of this turn; loop_refresh() reads the clock again. */
+/* Monotonic ms, read once at the start of the callbacks of this turn; loop_refresh() reads the
+ * clock again. */
 int64_t loop_now(const struct loop *l);
 int64_t loop_refresh(struct loop *l);
 
@@ -56,9 +58,11 @@ bool loop_timer_is_armed(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 
 /* Blocks the signal for the process and delivers it as a callback (signalfd). */
-MUST_CHECK int loop_signal(struct loop *l, int signal_number, loop_signal_fn fn, void *ctx, jobq_err *err);
+MUST_CHECK int loop_signal(struct loop *l, int signal_number, loop_signal_fn fn, void *ctx,
+                           jobq_err *err);
 
-/* Called at the end of every turn, in the order added; where work gathered in callbacks is sent in one write. */
+/* Called at the end of every turn, in the order added; where work gathered in callbacks is sent in
+ * one write. */
 MUST_CHECK int loop_hook(struct loop *l, loop_hook_fn fn, void *ctx, jobq_err *err);
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * map: a dense array of entries, and an open-addressed table (linear probing) of their indexes.
  *
- * Keys of up to SMALL_KEY bytes (ids, stream entry ids) live inside their entry, so a put or remove of one allocates
- * nothing once the map has grown. Removal moves the last entry into the hole; iteration runs from the last entry to
- * the first, so removing the entry just given disturbs nothing. One owner, one thread.
+ * Keys of up to SMALL_KEY bytes (ids, stream entry ids) live inside their entry, so a put or remove
+ * of one allocates nothing once the map has grown. Removal moves the last entry into the hole;
+ * iteration runs from the last entry to the first, so removing the entry just given disturbs
+ * nothing. One owner, one thread.
  */
 #include "base/map.h"
 

@@ -2,7 +2,8 @@
 /*
  * mem: malloc with a switch that lets a test refuse the n-th allocation.
  *
- * Until the first mem_fail_at() an allocation pays one predictable branch for it and nothing is counted.
+ * Until the first mem_fail_at() an allocation pays one predictable branch for it and nothing is
+ * counted.
  */
 #include "base/mem.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mem: the only allocator. Everything else calls these, so that a test can refuse the n-th allocation.
- * Safe from any thread.
+ * mem: the only allocator. Everything else calls these, so that a test can refuse the n-th
+ * allocation. Safe from any thread.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -24,7 +24,8 @@ void mem_free(void *block);
 /* Overwrites, then frees: for secrets. */
 void mem_wipe_free(void *block, size_t size);
 
-/* Tests only: the n-th allocation from now (1 = the next) fails, and all later ones if sticky. 0 switches it off. */
+/* Tests only: the n-th allocation from now (1 = the next) fails, and all later ones if sticky. 0
+ * switches it off. */
 void mem_fail_at(long nth, int sticky);
 /* Tests only: allocations since the last mem_fail_at(). */
 long mem_count(void);

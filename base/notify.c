@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * notify: one datagram to the socket the service manager named. Reads the environment at each call: it is rare.
+ * notify: one datagram to the socket the service manager named. Reads the environment at each call:
+ * it is rare.
  */
 #include "base/notify.h"
 

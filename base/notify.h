@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * notify: the service manager's notification protocol (sd_notify(3)): READY=1, STATUS=…, WATCHDOG=1, STOPPING=1,
- * RELOADING=1. Without $NOTIFY_SOCKET every call does nothing.
+ * notify: the service manager's notification protocol (sd_notify(3)): READY=1, STATUS=…,
+ * WATCHDOG=1, STOPPING=1, RELOADING=1. Without $NOTIFY_SOCKET every call does nothing.
  */
 #ifndef BASE_NOTIFY_H
 #define BASE_NOTIFY_H

@@ -20,8 +20,8 @@ bool text_is_name(const char *bytes, size_t len)
         return false;
     for (size_t i = 0; i < len; i++) {
         char c = bytes[i];
-        bool allowed = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
-                       c == '-';
+        bool allowed = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+                       c == ':' || c == '-';
         if (!allowed)
             return false;
     }
@@ -33,7 +33,8 @@ static size_t character_size(const unsigned char *p, size_t left)
 {
     unsigned char c = p[0];
     size_t size = 0;
-    /* The second byte's range is what excludes overlong forms, surrogates and what is beyond U+10FFFF. */
+    /* The second byte's range is what excludes overlong forms, surrogates and what is beyond
+     * U+10FFFF. */
     unsigned char low = 0x80;
     unsigned char high = 0xBF;
     if (c < 0x80)
@@ -207,8 +208,8 @@ void text_format_duration(int64_t ms, char *out, size_t out_size)
         uint64_t rest = left % factor;
         uint64_t second = i + 1 < ARRAY_LEN(units) ? rest / (uint64_t)units[i + 1].factor : 0;
         if (second > 0)
-            snprintf(out, out_size, "%s%llu%s %llu%s", sign, (unsigned long long)first, units[i].name,
-                     (unsigned long long)second, units[i + 1].name);
+            snprintf(out, out_size, "%s%llu%s %llu%s", sign, (unsigned long long)first,
+                     units[i].name, (unsigned long long)second, units[i + 1].name);
         else
             snprintf(out, out_size, "%s%llu%s", sign, (unsigned long long)first, units[i].name);
         return;
@@ -216,7 +217,8 @@ void text_format_duration(int64_t ms, char *out, size_t out_size)
     snprintf(out, out_size, "0s");
 }
 
-/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (Howard Hinnant's civil_from_days). */
+/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (Howard Hinnant's
+ * civil_from_days). */
 static void civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 {
     days += 719468;
@@ -248,7 +250,8 @@ void text_format_time(int64_t unix_ms, char *out, size_t out_size)
 /* C0, DEL, and the C1 controls U+0080 to U+009F, which terminals obey too. */
 static bool is_control(const unsigned char *p, size_t size)
 {
-    return (size == 1 && (p[0] < 0x20 || p[0] == 0x7F)) || (size == 2 && p[0] == 0xC2 && p[1] < 0xA0);
+    return (size == 1 && (p[0] < 0x20 || p[0] == 0x7F)) ||
+           (size == 2 && p[0] == 0xC2 && p[1] < 0xA0);
 }
 
 static void append_json_special(struct buf *b, const unsigned char *p, size_t size)
@@ -335,7 +338,8 @@ void text_append_quoted(struct buf *b, const char *bytes, size_t len)
     buf_append_char(b, '"');
 }
 
-/* Edits (insert, delete, replace, swap of neighbours) between two words of at most NEAREST_MAX bytes. */
+/* Edits (insert, delete, replace, swap of neighbours) between two words of at most NEAREST_MAX
+ * bytes. */
 static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t rows[3][NEAREST_MAX + 1];

@@ -15,13 +15,16 @@ struct buf;
 
 /* [a-z0-9_.:-]{1,64}: types and queues. */
 bool text_is_name(const char *bytes, size_t len);
-/* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms); *bad_at is the offset of the first bad byte. */
+/* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms); *bad_at is the offset of the first bad
+ * byte. */
 bool text_is_utf8(const char *bytes, size_t len, size_t *bad_at);
 /* Longest length <= max at which valid UTF-8 bytes can be cut between characters. */
 size_t text_cut(const char *bytes, size_t len, size_t max);
-/* Copies at most out_size - 1 bytes as valid UTF-8: bad bytes become '?', cut at a character; returns the length. */
+/* Copies at most out_size - 1 bytes as valid UTF-8: bad bytes become '?', cut at a character;
+ * returns the length. */
 size_t text_sanitize(const char *bytes, size_t len, char *out, size_t out_size);
-/* "1500", "500ms", "30s", "10m", "1h", "7d" to ms. JOBQ_OK or JOBQ_EINVAL (negative, overflow, other unit). */
+/* "1500", "500ms", "30s", "10m", "1h", "7d" to ms. JOBQ_OK or JOBQ_EINVAL (negative, overflow,
+ * other unit). */
 MUST_CHECK int text_parse_duration(const char *text, int64_t *out_ms);
 /* "1048576", "256K", "256KiB", "10M", "1G" (powers of 1024) to bytes. JOBQ_OK or JOBQ_EINVAL. */
 MUST_CHECK int text_parse_size(const char *text, int64_t *out_bytes);
@@ -35,7 +38,8 @@ void text_format_time(int64_t unix_ms, char *out, size_t out_size);
 void text_append_json(struct buf *b, const char *bytes, size_t len);
 /* Appends bare when it is simple, else quoted with \" \\ \n \xNN: for key=value logs. */
 void text_append_quoted(struct buf *b, const char *bytes, size_t len);
-/* The candidate nearest to word (edit distance <= 3 and < half its length), or NULL: for "did you mean". */
+/* The candidate nearest to word (edit distance <= 3 and < half its length), or NULL: for "did you
+ * mean". */
 const char *text_nearest(const char *word, const char *const *candidates, size_t n);
 
 #endif

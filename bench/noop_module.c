@@ -4,9 +4,11 @@
  *
  *   bench.noop   returns at once
  *   bench.stamp  appends "slot pid ns" to a file, ns the moment it started (CLOCK_REALTIME)
- *   bench.hold   the same, and runs on until jobd asks it to stop: its executor or jobd is killed meanwhile
+ *   bench.hold   the same, and runs on until jobd asks it to stop: its executor or jobd is killed
+ *                meanwhile
  *
- * Payload of the latter two: {"file":"/path","slot":"name"}. A module is opened once an executor, on one thread.
+ * Payload of the latter two: {"file":"/path","slot":"name"}. A module is opened once an executor,
+ * on one thread.
  */
 #include <jobq/handler.h>
 
@@ -31,9 +33,11 @@ static int read_member(const jobq_job_view *job, const char *key, char *out, siz
 static int append_stamp(const jobq_job_view *job, const struct timespec *now)
 {
     char path[256], slot[64], line[128];
-    if (read_member(job, "\"file\":\"", path, sizeof(path)) != 0 || read_member(job, "\"slot\":\"", slot, sizeof(slot)) != 0)
+    if (read_member(job, "\"file\":\"", path, sizeof(path)) != 0 ||
+        read_member(job, "\"slot\":\"", slot, sizeof(slot)) != 0)
         return -1;
-    int len = snprintf(line, sizeof(line), "%s %d %lld%09ld\n", slot, (int)getpid(), (long long)now->tv_sec, now->tv_nsec);
+    int len = snprintf(line, sizeof(line), "%s %d %lld%09ld\n", slot, (int)getpid(),
+                       (long long)now->tv_sec, now->tv_nsec);
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return -1;

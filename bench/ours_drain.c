@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ours_drain: watches jobd empty a queue that was filled before, and takes the time. It only looks, 200 times a second.
+ * ours_drain: watches jobd empty a queue that was filled before, and takes the time. It only looks,
+ * 200 times a second.
  *
  * ours_drain SOCKET STREAM COUNT
- * Prints "JOBS SECONDS" from the moment 2 % were acknowledged (jobd has started) to that when all were.
+ * Prints "JOBS SECONDS" from the moment 2 % were acknowledged (jobd has started) to that when all
+ * were.
  */
 #include <hiredis/hiredis.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ours_enqueue: what libjobq does of what raw_enqueue does: jobs of 100 bytes, one a call or many a call.
+ * ours_enqueue: what libjobq does of what raw_enqueue does: jobs of 100 bytes, one a call or many a
+ * call.
  *
  * ours_enqueue REDIS-URL QUEUE COUNT BATCH
  * BATCH 1 calls jobq_enqueue(), more jobq_enqueue_many(). Prints "COUNT SECONDS".
@@ -29,7 +30,8 @@ static void fill_payload(char payload[PAYLOAD_BYTES])
     memcpy(payload + PAYLOAD_BYTES - 2, "\"}", 2);
 }
 
-static int enqueue_all(jobq_client *client, const jobq_job *jobs, long count, long batch, jobq_err *err)
+static int enqueue_all(jobq_client *client, const jobq_job *jobs, long count, long batch,
+                       jobq_err *err)
 {
     static jobq_answer answers[BATCH_MAX];
     for (long sent = 0; sent < count;) {

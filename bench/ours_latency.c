@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ours_latency: from before jobq_enqueue() to the start of the handler in an executor of jobd. One job at a time, so
- * jobd is idle and its reader blocked, as in raw_latency.
+ * ours_latency: from before jobq_enqueue() to the start of the handler in an executor of jobd. One
+ * job at a time, so jobd is idle and its reader blocked, as in raw_latency.
  *
  * ours_latency REDIS-URL QUEUE COUNT PACE_MS FILE
  * The handler bench.stamp appends a line to FILE. Prints one latency per line, in microseconds.
@@ -19,7 +19,8 @@
 static int64_t now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t); /* the handler is in another process and tells the same clock */
+    clock_gettime(CLOCK_REALTIME, &t); /* the handler is in another process and tells the same
+                                        * clock */
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
@@ -36,7 +37,8 @@ static int64_t next_stamp(FILE *file, long slot)
     for (int waited = 0; waited < PATIENCE_MS; waited++) {
         long got = 0;
         long long pid = 0, ns = 0;
-        if (fgets(line, sizeof(line), file) != NULL && sscanf(line, "%ld %lld %lld", &got, &pid, &ns) == 3 && got == slot)
+        if (fgets(line, sizeof(line), file) != NULL &&
+            sscanf(line, "%ld %lld %lld", &got, &pid, &ns) == 3 && got == slot)
             return ns;
         clearerr(file);
         pause_ms(1);
@@ -44,7 +46,8 @@ static int64_t next_stamp(FILE *file, long slot)
     return 0;
 }
 
-static int measure(jobq_client *client, jobq_job *job, long count, long pace, const char *path, jobq_err *err)
+static int measure(jobq_client *client, jobq_job *job, long count, long pace, const char *path,
+                   jobq_err *err)
 {
     char payload[512];
     FILE *file = fopen(path, "a+");
@@ -82,7 +85,8 @@ int main(int argc, char **argv)
     job.queue = argv[2];
     int rc = jobq_client_open(&options, &client, &err);
     if (rc == JOBQ_OK)
-        rc = measure(client, &job, strtol(argv[3], NULL, 10), strtol(argv[4], NULL, 10), argv[5], &err);
+        rc = measure(client, &job, strtol(argv[3], NULL, 10), strtol(argv[4], NULL, 10), argv[5],
+                     &err);
     if (rc != JOBQ_OK)
         fprintf(stderr, "ours_latency: %s\n", err.msg[0] != '\0' ? err.msg : jobq_strerror(rc));
     jobq_client_close(client);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raw_drain: how fast one client of plain hiredis, nothing of jobq, can empty a stream through a consumer group.
+ * raw_drain: how fast one client of plain hiredis, nothing of jobq, can empty a stream through a
+ * consumer group.
  *
  * raw_drain SOCKET STREAM COUNT BATCH del|trim
- * Each turn is one write: XACK of batch n, its XDEL (or XTRIM MINID behind it), and XREADGROUP of batch n + 1.
- * Prints "COUNT SECONDS"; fails unless exactly COUNT entries came and none is left.
+ * Each turn is one write: XACK of batch n, its XDEL (or XTRIM MINID behind it), and XREADGROUP of
+ * batch n + 1. Prints "COUNT SECONDS"; fails unless exactly COUNT entries came and none is left.
  */
 #include <hiredis/hiredis.h>
 #include <stdio.h>

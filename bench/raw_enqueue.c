@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raw_enqueue: what Redis itself can take: pipelined XADD of a 100-byte field by plain hiredis, nothing of jobq.
+ * raw_enqueue: what Redis itself can take: pipelined XADD of a 100-byte field by plain hiredis,
+ * nothing of jobq.
  *
  * raw_enqueue SOCKET STREAM COUNT DEPTH
  * Prints "COUNT SECONDS". DEPTH commands are sent in one write, then their answers are read.

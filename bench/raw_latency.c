@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raw_latency: the shortest way there is through a stream: from before XADD in one process to the return of a blocked
- * XREADGROUP in another, by plain hiredis, nothing of jobq. One entry at a time, so the reader is always blocked.
+ * raw_latency: the shortest way there is through a stream: from before XADD in one process to the
+ * return of a blocked XREADGROUP in another, by plain hiredis, nothing of jobq. One entry at a
+ * time, so the reader is always blocked.
  *
  * raw_latency SOCKET STREAM COUNT PACE_MS
  * Prints one latency per line, in microseconds. PACE_MS is the pause between two entries.
@@ -46,7 +47,8 @@ static void read_all(const char *socket, const char *stream, long count, volatil
 {
     redisContext *c = connect_or_exit(socket);
     for (long i = 0; i < count;) {
-        redisReply *r = redisCommand(c, "XREADGROUP GROUP g c COUNT 1 BLOCK 1000 STREAMS %s >", stream);
+        redisReply *r =
+            redisCommand(c, "XREADGROUP GROUP g c COUNT 1 BLOCK 1000 STREAMS %s >", stream);
         int64_t now = now_ns();
         if (r == NULL || r->type == REDIS_REPLY_ERROR) {
             fprintf(stderr, "raw_latency: %s\n", r != NULL ? r->str : c->errstr);

@@ -18,7 +18,8 @@ static void keep_reply(void *ctx, size_t i, struct redisReply *reply)
 
 #define COUNT_MAX (INT64_C(1) << 40)
 
-int ask_many(struct conn *c, int64_t deadline_ms, struct redisReply **replies, size_t n, jobq_err *err)
+int ask_many(struct conn *c, int64_t deadline_ms, struct redisReply **replies, size_t n,
+             jobq_err *err)
 {
     size_t done = 0;
     memset(replies, 0, n * sizeof(struct redisReply *));
@@ -51,8 +52,8 @@ int ask_shape(const struct redisReply *r, int type, const char *what, jobq_err *
 {
     int rc = ask_check(r, what, err);
     if (rc == JOBQ_OK && r->type != type)
-        rc = error_set(err, JOBQ_EPROTO, "%s: Redis answered with a reply of type %d instead of %d", what,
-                       r->type, type);
+        rc = error_set(err, JOBQ_EPROTO, "%s: Redis answered with a reply of type %d instead of %d",
+                       what, r->type, type);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim: commands and scripts of a worker as bytes, and their replies back. What a script does stands in its head.
+ * claim: commands and scripts of a worker as bytes, and their replies back. What a script does
+ * stands in its head.
  */
 #include <hiredis/hiredis.h>
 #include <string.h>
@@ -62,7 +63,8 @@ static int check_array(const struct redisReply *r, const char *what, jobq_err *e
     return JOBQ_OK;
 }
 
-/* The answer of a script: JOBQ_OK if its first word is OK; what follows is checked by each parser. */
+/* The answer of a script: JOBQ_OK if its first word is OK; what follows is checked by each
+ * parser. */
 static int check_script(const struct redisReply *r, const char *what, jobq_err *err)
 {
     int rc = check_array(r, what, err);
@@ -88,7 +90,8 @@ static bool number_at(const struct redisReply *r, size_t i, int64_t least, int64
 
 /* ---- membership ---- */
 
-void claim_register(struct buf *out, const struct shard_keys *k, const char *name, const char *types)
+void claim_register(struct buf *out, const struct shard_keys *k, const char *name,
+                    const char *types)
 {
     script_call(out, SCRIPT_REGISTER, 2 + LANE_COUNT, 2);
     resp_str(out, k->alive);
@@ -187,8 +190,8 @@ int claim_leave_reply(const struct redisReply *r, bool *more, int64_t *released,
 
 /* ---- outcomes ---- */
 
-void claim_ack(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, int64_t minute,
-               const struct claim_done *done, size_t n)
+void claim_ack(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+               int64_t minute, const struct claim_done *done, size_t n)
 {
     size_t uniques = 0;
 
@@ -277,8 +280,8 @@ static bool frees_unique(const struct claim_failed *f)
     return f->unique && f->has_id && f->action == CLAIM_DEAD;
 }
 
-void claim_fail(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, int64_t minute,
-                const struct claim_failed *failed, size_t n)
+void claim_fail(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+                int64_t minute, const struct claim_failed *failed, size_t n)
 {
     size_t uniques = 0;
     size_t unique_at = FAIL_KEYS;
@@ -421,8 +424,8 @@ int claim_sweep_reply(const struct redisReply *r, int64_t *fenced, jobq_err *err
     return JOBQ_OK;
 }
 
-void claim_unpark(struct buf *out, const struct shard_keys *k, const char *name, const struct entry_id *ids,
-                  size_t n)
+void claim_unpark(struct buf *out, const struct shard_keys *k, const char *name,
+                  const struct entry_id *ids, size_t n)
 {
     ASSERT(n >= 1 && n <= CLAIM_BATCH_MAX);
     script_call(out, SCRIPT_UNPARK, 3, 1 + n);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim: what a worker says to one partition: register, beat, read, acknowledge, fail, leave; and what it does for
- * others: move due jobs, fence, reap, sweep, unpark. Each function appends one command to an output buffer; each
- * parser reads that command's reply. No I/O. Contracts of the scripts stand at the head of each lua/<verb>.lua.
+ * claim: what a worker says to one partition: register, beat, read, acknowledge, fail, leave; and
+ * what it does for others: move due jobs, fence, reap, sweep, unpark. Each function appends one
+ * command to an output buffer; each parser reads that command's reply. No I/O. Contracts of the
+ * scripts stand at the head of each lua/<verb>.lua.
  *
- * Every parser gives JOBQ_OK, JOBQ_EFENCED (the caller was declared dead), JOBQ_ESTATE (the script said no; see
- * each), JOBQ_EREDIS (an error reply; err has its text), JOBQ_EPROTO (a reply of another shape).
+ * Every parser gives JOBQ_OK, JOBQ_EFENCED (the caller was declared dead), JOBQ_ESTATE (the script
+ * said no; see each), JOBQ_EREDIS (an error reply; err has its text), JOBQ_EPROTO (a reply of
+ * another shape).
  */
 #ifndef BROKER_CLAIM_H
 #define BROKER_CLAIM_H
@@ -22,17 +24,21 @@
 struct buf;
 struct redisReply;
 
-/* Most entries one call of claim_ack(), claim_fail(), claim_unpark() may name; a claim_fail() beyond 64 KiB of payload
- * in all should hold one job only: scripts must stay near a millisecond. */
+/* Most entries one call of claim_ack(), claim_fail(), claim_unpark() may name; a claim_fail()
+ * beyond 64 KiB of payload in all should hold one job only: scripts must stay near a
+ * millisecond. */
 #define CLAIM_BATCH_MAX 1024
 
 /* ---- membership ---- */
 
-/* types: space-separated. Reply: redis_ms. JOBQ_ESTATE: the name exists already (take a new one). */
-void claim_register(struct buf *out, const struct shard_keys *k, const char *name, const char *types);
+/* types: space-separated. Reply: redis_ms. JOBQ_ESTATE: the name exists already (take a new
+ * one). */
+void claim_register(struct buf *out, const struct shard_keys *k, const char *name,
+                    const char *types);
 MUST_CHECK int claim_register_reply(const struct redisReply *r, int64_t *redis_ms, jobq_err *err);
 
-/* XGROUP CREATE … 0 MKSTREAM for the four lanes: appends four commands, whose replies BUSYGROUP and OK are fine. */
+/* XGROUP CREATE … 0 MKSTREAM for the four lanes: appends four commands, whose replies BUSYGROUP and
+ * OK are fine. */
 void claim_create_groups(struct buf *out, const struct shard_keys *k);
 
 /* Raises the caller's counter if it exists and is not fenced. Reply: all of `alive`. */
@@ -53,22 +59,25 @@ MUST_CHECK int claim_beat_reply(const struct redisReply *r, struct claim_beat *o
 bool claim_beat_peer(const struct claim_beat *b, size_t i, struct claim_peer *out);
 
 /*
- * Gives back everything pending of the caller, of all lanes, to recovered with releases + 1; in the call that finds
- * none left the consumers and the fields in alive and types are deleted. *more: call again.
+ * Gives back everything pending of the caller, of all lanes, to recovered with releases + 1; in the
+ * call that finds none left the consumers and the fields in alive and types are deleted. *more:
+ * call again.
  */
 void claim_leave(struct buf *out, const struct shard_keys *k, const char *name);
-MUST_CHECK int claim_leave_reply(const struct redisReply *r, bool *more, int64_t *released, jobq_err *err);
+MUST_CHECK int claim_leave_reply(const struct redisReply *r, bool *more, int64_t *released,
+                                 jobq_err *err);
 
 /* ---- reading ---- */
 
 /* XREADGROUP GROUP jobq name COUNT count STREAMS lane > */
-void claim_read(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, size_t count);
+void claim_read(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+                size_t count);
 /*
- * XREADGROUP … COUNT 1 BLOCK block_ms STREAMS (the four lanes of each of n partitions) > >…; block_ms > 0.
- * With resource limits in mind n is at most KEYS_PARTITIONS_MAX.
+ * XREADGROUP … COUNT 1 BLOCK block_ms STREAMS (the four lanes of each of n partitions) > >…;
+ * block_ms > 0. With resource limits in mind n is at most KEYS_PARTITIONS_MAX.
  */
-void claim_read_blocking(struct buf *out, const struct shard_keys *const *k, size_t n, const char *name,
-                         int64_t block_ms);
+void claim_read_blocking(struct buf *out, const struct shard_keys *const *k, size_t n,
+                         const char *name, int64_t block_ms);
 
 /* One entry of a reply of XREADGROUP or XRANGE, borrowed from it. */
 struct claim_entry {
@@ -79,23 +88,25 @@ struct claim_entry {
     size_t h_len;
     const char *p;
     size_t p_len;
-    const struct redisReply *fields; /* as they came; NULL when the entry is gone from the stream (nil) */
+    const struct redisReply *fields; /* as they came; NULL when the entry is gone from the stream
+                                      * (nil) */
 };
 /* Calls fn for each entry in order. k, n: the partitions the read named. */
-MUST_CHECK int claim_read_reply(const struct redisReply *r, const struct shard_keys *const *k, size_t n,
-                                void (*fn)(void *ctx, const struct claim_entry *e), void *ctx,
-                                jobq_err *err);
+MUST_CHECK int claim_read_reply(const struct redisReply *r, const struct shard_keys *const *k,
+                                size_t n, void (*fn)(void *ctx, const struct claim_entry *e),
+                                void *ctx, jobq_err *err);
 
 /* XPENDING lane jobq - + count name; start after *after (exclusive) when it is not NULL. */
-void claim_pending(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, size_t count,
-                   const struct entry_id *after);
+void claim_pending(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+                   size_t count, const struct entry_id *after);
 MUST_CHECK int claim_pending_reply(const struct redisReply *r,
                                    void (*fn)(void *ctx, const struct entry_id *id), void *ctx,
                                    jobq_err *err);
 /* XRANGE lane id id: its reply has at most one entry (none: it is gone). */
-void claim_fetch(struct buf *out, const struct shard_keys *k, enum lane lane, const struct entry_id *id);
-MUST_CHECK int claim_fetch_reply(const struct redisReply *r, enum lane lane, struct claim_entry *out,
-                                 bool *found, jobq_err *err);
+void claim_fetch(struct buf *out, const struct shard_keys *k, enum lane lane,
+                 const struct entry_id *id);
+MUST_CHECK int claim_fetch_reply(const struct redisReply *r, enum lane lane,
+                                 struct claim_entry *out, bool *found, jobq_err *err);
 
 /* ---- outcomes ---- */
 
@@ -107,8 +118,8 @@ struct claim_done {
     size_t unique_len;
 };
 /* Acknowledges n entries of one lane; minute = redis time / 60000, names the stats. */
-void claim_ack(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, int64_t minute,
-               const struct claim_done *done, size_t n);
+void claim_ack(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+               int64_t minute, const struct claim_done *done, size_t n);
 /* *acked <= n: how many were still pending. */
 MUST_CHECK int claim_ack_reply(const struct redisReply *r, int64_t *acked, jobq_err *err);
 
@@ -122,10 +133,17 @@ enum claim_reason { /* of CLAIM_DEAD */
     CLAIM_PERMANENT, CLAIM_EXHAUSTED, CLAIM_EXPIRED, CLAIM_CORRUPT
 };
 enum claim_count { /* what the stats call it */
-    CLAIM_COUNT_RETRIED, CLAIM_COUNT_SNOOZED, CLAIM_COUNT_CRASHED, CLAIM_COUNT_RELEASED, CLAIM_COUNT_DEAD,
-    CLAIM_COUNT_EXPIRED, CLAIM_COUNT_CORRUPT, CLAIM_COUNT_PARKED
+                   CLAIM_COUNT_RETRIED,
+                   CLAIM_COUNT_SNOOZED,
+                   CLAIM_COUNT_CRASHED,
+                   CLAIM_COUNT_RELEASED,
+                   CLAIM_COUNT_DEAD,
+                   CLAIM_COUNT_EXPIRED,
+                   CLAIM_COUNT_CORRUPT,
+                   CLAIM_COUNT_PARKED
 };
-/* One job that did not succeed; h is the new header (already patched), p the payload: the copy is made of these. */
+/* One job that did not succeed; h is the new header (already patched), p the payload: the copy is
+ * made of these. */
 struct claim_failed {
     struct entry_id entry;
     bool has_id;
@@ -143,15 +161,21 @@ struct claim_failed {
     const char *unique;    /* freed by CLAIM_DEAD; NULL: none */
     size_t unique_len;
 };
-void claim_fail(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, int64_t minute,
-                const struct claim_failed *failed, size_t n);
-enum claim_fate { CLAIM_MOVED, CLAIM_MERGED, CLAIM_STALE }; /* stale: was not pending any more, nothing done */
+void claim_fail(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+                int64_t minute, const struct claim_failed *failed, size_t n);
+enum claim_fate {
+    CLAIM_MOVED,
+    CLAIM_MERGED,
+    CLAIM_STALE
+}; /* stale: was not pending any more, nothing done */
 /* fates: n of them, written on JOBQ_OK. */
-MUST_CHECK int claim_fail_reply(const struct redisReply *r, enum claim_fate *fates, size_t n, jobq_err *err);
+MUST_CHECK int claim_fail_reply(const struct redisReply *r, enum claim_fate *fates, size_t n,
+                                jobq_err *err);
 
 /* ---- for the whole partition ---- */
 
-/* Due jobs of `later` to their own lanes. *next_due_ms is Redis's Unix ms, -1: none; *more: call again. */
+/* Due jobs of `later` to their own lanes. *next_due_ms is Redis's Unix ms, -1: none; *more: call
+ * again. */
 struct claim_move {
     int64_t moved;
     int64_t corrupt;
@@ -171,14 +195,16 @@ MUST_CHECK int claim_fence_reply(const struct redisReply *r, jobq_err *err);
 void claim_reap(struct buf *out, const struct shard_keys *k, const char *name, const char *victim,
                 int64_t minute, unsigned loss_budget);
 /* JOBQ_ESTATE: the victim is not fenced. */
-MUST_CHECK int claim_reap_reply(const struct redisReply *r, bool *more, int64_t *moved, jobq_err *err);
+MUST_CHECK int claim_reap_reply(const struct redisReply *r, bool *more, int64_t *moved,
+                                jobq_err *err);
 
 /* Fences every consumer of the group that is not in `alive`; gives how many. */
 void claim_sweep(struct buf *out, const struct shard_keys *k, const char *name);
 MUST_CHECK int claim_sweep_reply(const struct redisReply *r, int64_t *fenced, jobq_err *err);
 
 /* XRANGE parked (after or -) + COUNT count; its reply is read with claim_parked_reply(). */
-void claim_parked(struct buf *out, const struct shard_keys *k, const struct entry_id *after, size_t count);
+void claim_parked(struct buf *out, const struct shard_keys *k, const struct entry_id *after,
+                  size_t count);
 MUST_CHECK int claim_parked_reply(const struct redisReply *r,
                                   void (*fn)(void *ctx, const struct claim_entry *e), void *ctx,
                                   jobq_err *err);

@@ -51,7 +51,8 @@ static void put_read_head(struct buf *out, size_t words, const char *name, size_
     resp_int(out, (int64_t)count);
 }
 
-void claim_read(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, size_t count)
+void claim_read(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+                size_t count)
 {
     ASSERT(count >= 1);
     put_read_head(out, 9, name, count);
@@ -60,8 +61,8 @@ void claim_read(struct buf *out, const struct shard_keys *k, enum lane lane, con
     resp_str(out, ">");
 }
 
-void claim_read_blocking(struct buf *out, const struct shard_keys *const *k, size_t n, const char *name,
-                         int64_t block_ms)
+void claim_read_blocking(struct buf *out, const struct shard_keys *const *k, size_t n,
+                         const char *name, int64_t block_ms)
 {
     ASSERT(n >= 1 && block_ms > 0); /* BLOCK 0 would never return */
     put_read_head(out, 9 + 2 * LANE_COUNT * n, name, 1);
@@ -119,8 +120,10 @@ static bool read_entries(const struct redisReply *entries, size_t shard, enum la
     return true;
 }
 
-/* Streams come in the order in which they were named, some left out: so the search goes on where it stopped. */
-static bool find_lane(const struct shard_keys *const *k, size_t n, const char *key, size_t len, size_t *at)
+/* Streams come in the order in which they were named, some left out: so the search goes on where it
+ * stopped. */
+static bool find_lane(const struct shard_keys *const *k, size_t n, const char *key, size_t len,
+                      size_t *at)
 {
     for (; *at < n * LANE_COUNT; (*at)++) {
         const char *name = k[*at / LANE_COUNT]->lanes[*at % LANE_COUNT];
@@ -150,7 +153,8 @@ int claim_read_reply(const struct redisReply *r, const struct shard_keys *const 
         if (!is_array(stream) || stream->elements != 2 || !reply_bytes(stream, 0, &key, &len) ||
             !find_lane(k, n, key, len, &at))
             return bad_reply(err, "read");
-        if (!read_entries(stream->element[1], at / LANE_COUNT, (enum lane)(at % LANE_COUNT), fn, ctx))
+        if (!read_entries(stream->element[1], at / LANE_COUNT, (enum lane)(at % LANE_COUNT), fn,
+                          ctx))
             return bad_reply(err, "read");
         at++;
     }
@@ -159,8 +163,8 @@ int claim_read_reply(const struct redisReply *r, const struct shard_keys *const 
 
 /* ---- the audit ---- */
 
-void claim_pending(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name, size_t count,
-                   const struct entry_id *after)
+void claim_pending(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
+                   size_t count, const struct entry_id *after)
 {
     resp_begin(out, 7);
     resp_str(out, "XPENDING");
@@ -175,8 +179,8 @@ void claim_pending(struct buf *out, const struct shard_keys *k, enum lane lane, 
     resp_str(out, name);
 }
 
-int claim_pending_reply(const struct redisReply *r, void (*fn)(void *ctx, const struct entry_id *id), void *ctx,
-                        jobq_err *err)
+int claim_pending_reply(const struct redisReply *r,
+                        void (*fn)(void *ctx, const struct entry_id *id), void *ctx, jobq_err *err)
 {
     int rc = check_array(r, "pending", err);
 
@@ -195,7 +199,8 @@ int claim_pending_reply(const struct redisReply *r, void (*fn)(void *ctx, const 
     return JOBQ_OK;
 }
 
-void claim_fetch(struct buf *out, const struct shard_keys *k, enum lane lane, const struct entry_id *id)
+void claim_fetch(struct buf *out, const struct shard_keys *k, enum lane lane,
+                 const struct entry_id *id)
 {
     resp_begin(out, 4);
     resp_str(out, "XRANGE");
@@ -204,8 +209,8 @@ void claim_fetch(struct buf *out, const struct shard_keys *k, enum lane lane, co
     put_entry_id(out, id, false);
 }
 
-int claim_fetch_reply(const struct redisReply *r, enum lane lane, struct claim_entry *out, bool *found,
-                      jobq_err *err)
+int claim_fetch_reply(const struct redisReply *r, enum lane lane, struct claim_entry *out,
+                      bool *found, jobq_err *err)
 {
     struct claim_entry e = {.lane = lane};
     int rc = check_array(r, "fetch", err);
@@ -220,7 +225,8 @@ int claim_fetch_reply(const struct redisReply *r, enum lane lane, struct claim_e
     return JOBQ_OK;
 }
 
-void claim_parked(struct buf *out, const struct shard_keys *k, const struct entry_id *after, size_t count)
+void claim_parked(struct buf *out, const struct shard_keys *k, const struct entry_id *after,
+                  size_t count)
 {
     resp_begin(out, 6);
     resp_str(out, "XRANGE");
@@ -234,8 +240,8 @@ void claim_parked(struct buf *out, const struct shard_keys *k, const struct entr
     resp_int(out, (int64_t)count);
 }
 
-int claim_parked_reply(const struct redisReply *r, void (*fn)(void *ctx, const struct claim_entry *e), void *ctx,
-                       jobq_err *err)
+int claim_parked_reply(const struct redisReply *r,
+                       void (*fn)(void *ctx, const struct claim_entry *e), void *ctx, jobq_err *err)
 {
     int rc = check_array(r, "parked", err);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * codec: bytes of a header to a struct and back. broker/lua/header.lua reads the same layout, by the same rules.
+ * codec: bytes of a header to a struct and back. broker/lua/header.lua reads the same layout, by
+ * the same rules.
  */
 #include <stdio.h>
 #include <string.h>
@@ -228,8 +229,8 @@ static void copy_other(const struct job_header *h, uint8_t tag, struct buf *b)
 }
 
 /*
- * Bytes the header takes without options 10, 12 and 13, the only ones that grow after enqueue: what is left of
- * CODEC_HEADER_MAX is theirs, so that a copy never becomes too long to be read.
+ * Bytes the header takes without options 10, 12 and 13, the only ones that grow after enqueue: what
+ * is left of CODEC_HEADER_MAX is theirs, so that a copy never becomes too long to be read.
  */
 static size_t fixed_length(const struct job_header *h)
 {

@@ -2,8 +2,9 @@
 /*
  * codec: the packed header `h` of an entry, version 1. Pure; never trusts its input.
  *
- * Layout, little-endian: 0 version · 1 flags (bits 0-1 own lane: 0 normal, 1 high, 2 low; bit 2 exhausted) ·
- * 2-3 attempts · 4 crashes · 5 losses · 6-21 id · 22 length of type · type · options, each tag u8, length u16, value.
+ * Layout, little-endian: 0 version · 1 flags (bits 0-1 own lane: 0 normal, 1 high, 2 low; bit 2
+ * exhausted) · 2-3 attempts · 4 crashes · 5 losses · 6-21 id · 22 length of type · type · options,
+ * each tag u8, length u16, value.
  */
 #ifndef BROKER_CODEC_H
 #define BROKER_CODEC_H
@@ -42,7 +43,8 @@ enum codec_tag {
     CODEC_RELEASES = 13,    /* u16 */
 };
 
-/* A header in the open. Pointers borrow from the bytes it was decoded from (or from the caller, for encoding). */
+/* A header in the open. Pointers borrow from the bytes it was decoded from (or from the caller, for
+ * encoding). */
 struct job_header {
     uint8_t flags;
     uint16_t attempts;
@@ -61,17 +63,22 @@ struct job_header {
     const char *error;
     size_t error_len;
     uint16_t releases;
-    const uint8_t *others;   /* the whole option area, from which encode copies the tags not listed above */
+    const uint8_t *others;   /* the whole option area, from which encode copies the tags not listed
+                              * above */
     size_t others_len;
 };
 
 enum codec_result { CODEC_OK, CODEC_NEWER, CODEC_CORRUPT };
 
-/* CODEC_NEWER: a version this build does not know. err gets what is wrong and at which byte; may be NULL. */
-enum codec_result codec_decode(const void *bytes, size_t len, struct job_header *out, jobq_err *err);
-/* Appends h; options in ascending order of tag, unknown ones kept at the end. Fails only through b->failed. */
+/* CODEC_NEWER: a version this build does not know. err gets what is wrong and at which byte; may be
+ * NULL. */
+enum codec_result codec_decode(const void *bytes, size_t len, struct job_header *out,
+                               jobq_err *err);
+/* Appends h; options in ascending order of tag, unknown ones kept at the end. Fails only through
+ * b->failed. */
 void codec_encode(const struct job_header *h, struct buf *b);
-/* Reads only the id of a version 1 header, however broken the rest is; false when it is too short. */
+/* Reads only the id of a version 1 header, however broken the rest is; false when it is too
+ * short. */
 bool codec_peek_id(const void *bytes, size_t len, jobq_id *out);
 
 /* An entry id of a stream: "ms-seq". */

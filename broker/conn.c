@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn: see conn.h. A connection that fails drops everything it held; what it had been told and had surely not sent
- * is still counted (conn_unsent), because that is the difference between "not stored" and "not known".
+ * conn: see conn.h. A connection that fails drops everything it held; what it had been told and had
+ * surely not sent is still counted (conn_unsent), because that is the difference between "not
+ * stored" and "not known".
  */
 #include "broker/conn.h"
 
@@ -23,7 +24,7 @@
 
 #define OUT_MAX ((size_t)1 << 30)
 #define OUT_KEPT ((size_t)1 << 20) /* an empty buffer larger than this is given back */
-#define READ_BYTES 16384           /* hiredis moves what it holds at each reply: small pieces are faster */
+#define READ_BYTES 16384 /* hiredis moves what it holds at each reply: small pieces are faster */
 #define READS_PER_STEP 64
 #define RESOLVE_POLL_MS 2
 #define ADDRESS_PATIENCE_MS 500    /* before the next address of a host is tried */
@@ -267,8 +268,8 @@ static int try_next_address(struct conn *c, jobq_err *err)
         close(c->fd);
     c->fd = -1;
     while (c->resolve != NULL && resolve_address(c->resolve, c->next_address, &address, &len)) {
-        bool last = !resolve_address(c->resolve, ++c->next_address, &(const struct sockaddr *){NULL},
-                                     &(socklen_t){0});
+        bool last = !resolve_address(c->resolve, ++c->next_address,
+                                     &(const struct sockaddr *){NULL}, &(socklen_t){0});
         int fd = sock_connect(address, len);
         if (fd < 0) {
             c->connect_errno = -fd;
@@ -380,7 +381,8 @@ int conn_flush(struct conn *c, jobq_err *err)
     return JOBQ_OK;
 }
 
-/* Reads what there is. A failure after some bytes is left for the next step: their replies come first. */
+/* Reads what there is. A failure after some bytes is left for the next step: their replies come
+ * first. */
 static int read_some(struct conn *c, jobq_err *err)
 {
     char bytes[READ_BYTES];
@@ -400,7 +402,8 @@ static int read_some(struct conn *c, jobq_err *err)
         }
         if (redisReaderFeed(c->reader, bytes, (size_t)n) != REDIS_OK) {
             drop_link(c);
-            return error_set(err, JOBQ_ENOMEM, "no memory for a reply of Redis at %s", c->url.shown);
+            return error_set(err, JOBQ_ENOMEM, "no memory for a reply of Redis at %s",
+                             c->url.shown);
         }
         if ((size_t)n < sizeof(bytes))
             return JOBQ_OK;
@@ -420,7 +423,8 @@ static int refuse_greeting(struct conn *c, const redisReply *r, jobq_err *err)
     return error_set(err, JOBQ_EREDIS, "Redis at %s: %s", c->url.shown, r->str);
 }
 
-/* CLIENT SETNAME and CLIENT ID are a courtesy: a user who may not call them still has a connection. */
+/* CLIENT SETNAME and CLIENT ID are a courtesy: a user who may not call them still has a
+ * connection. */
 static bool is_courtesy_refused(enum greeting what, const redisReply *r)
 {
     enum reply_class class = reply_class_of(r);
@@ -490,7 +494,8 @@ int conn_next(struct conn *c, struct redisReply **out, jobq_err *err)
         text[sizeof(text) - 1] = '\0';
         drop_link(c);
         if (no_memory)
-            return error_set(err, JOBQ_ENOMEM, "no memory for a reply of Redis at %s", c->url.shown);
+            return error_set(err, JOBQ_ENOMEM, "no memory for a reply of Redis at %s",
+                             c->url.shown);
         return error_set(err, JOBQ_EPROTO, "what answers at %s does not speak Redis's protocol: %s",
                          c->url.shown, text);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn_call: the half of conn.h for blocking callers: the steps of the other half, with poll() between them and an
- * exact deadline. No state of its own.
+ * conn_call: the half of conn.h for blocking callers: the steps of the other half, with poll()
+ * between them and an exact deadline. No state of its own.
  */
 #include <hiredis/hiredis.h>
 #include <poll.h>
@@ -30,7 +30,8 @@ int conn_wait(struct conn *c, int64_t deadline_ms, jobq_err *err)
         p.events |= POLLIN;
     if ((events & EPOLLOUT) != 0)
         p.events |= POLLOUT;
-    (void)poll(&p, p.fd >= 0 ? 1 : 0, (int)MIN(left, POLL_MAX_MS)); /* EINTR: the caller comes again */
+    /* EINTR: the caller comes again */
+    (void)poll(&p, p.fd >= 0 ? 1 : 0, (int)MIN(left, POLL_MAX_MS));
     return conn_step(c, err);
 }
 

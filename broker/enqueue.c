@@ -129,7 +129,8 @@ int enqueue_check(const jobq_job *job, size_t max_payload_bytes, jobq_cause *cau
     return code;
 }
 
-void enqueue_header(const jobq_job *job, const jobq_id *id, int64_t enqueued_ms, struct job_header *out)
+void enqueue_header(const jobq_job *job, const jobq_id *id, int64_t enqueued_ms,
+                    struct job_header *out)
 {
     *out = (struct job_header){
         .flags = (uint8_t)job->lane,
@@ -152,8 +153,9 @@ bool enqueue_needs_script(const jobq_job *job)
 }
 
 /*
- * Appends the packed header as one word. Its length, which stands before it, is known only after: room for the
- * longest prefix is left and the few bytes are moved up, which is cheaper than a buffer of its own.
+ * Appends the packed header as one word. Its length, which stands before it, is known only after:
+ * room for the longest prefix is left and the few bytes are moved up, which is cheaper than a
+ * buffer of its own.
  */
 static void append_header(struct buf *out, const struct job_header *h)
 {
@@ -236,7 +238,8 @@ int enqueue_append(struct buf *out, const struct shard_keys *k, const jobq_job *
     return JOBQ_OK;
 }
 
-/* The end of "Redis at X …", what is wrong and how to mend it; NULL where Redis's own words say it better. */
+/* The end of "Redis at X …", what is wrong and how to mend it; NULL where Redis's own words say it
+ * better. */
 static const char *words_for(jobq_cause cause)
 {
     switch (cause) {
@@ -289,7 +292,8 @@ static bool is_raised_in_script(const struct redisReply *r)
     return memmem(r->str, (size_t)r->len, " script: ", 9) != NULL;
 }
 
-static int read_error(const struct redisReply *r, const char *where, jobq_answer *answer, jobq_err *err)
+static int read_error(const struct redisReply *r, const char *where, jobq_answer *answer,
+                      jobq_err *err)
 {
     size_t len = (size_t)r->len;
     jobq_cause cause = reply_cause(r->str, len);
@@ -298,8 +302,8 @@ static int read_error(const struct redisReply *r, const char *where, jobq_answer
         return error_set(err, JOBQ_ESCRIPT, "Redis at %s does not know the script %s", where,
                          script_word(SCRIPT_ENQUEUE));
     /* Half way through a script something may have been written already. */
-    return fill_failure(answer, is_raised_in_script(r) ? JOBQ_EUNKNOWN : JOBQ_EREJECTED, cause, r->str,
-                        where, err);
+    return fill_failure(answer, is_raised_in_script(r) ? JOBQ_EUNKNOWN : JOBQ_EREJECTED, cause,
+                        r->str, where, err);
 }
 
 static int fill_success(jobq_answer *answer, jobq_status status)
@@ -332,7 +336,8 @@ int enqueue_reply(const struct redisReply *r, const char *where, jobq_answer *an
                         "an answer that no Redis gives; is a proxy in between?", where, err);
 }
 
-void enqueue_register_queue(struct buf *out, const char *prefix, const char *queue, unsigned partitions)
+void enqueue_register_queue(struct buf *out, const char *prefix, const char *queue,
+                            unsigned partitions)
 {
     char key[KEYS_MAX];
 

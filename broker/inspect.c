@@ -47,9 +47,11 @@ static int read_info(const struct redisReply *r, struct inspect_server *out, job
         return rc;
     if (!info_value(r->str, "redis_version", out->version, sizeof(out->version)) ||
         !info_value(r->str, "role", out->role, sizeof(out->role)) ||
-        !info_value(r->str, "maxmemory_policy", out->maxmemory_policy, sizeof(out->maxmemory_policy)) ||
+        !info_value(r->str, "maxmemory_policy", out->maxmemory_policy,
+                    sizeof(out->maxmemory_policy)) ||
         !info_value(r->str, "aof_enabled", aof, sizeof(aof)))
-        return error_set(err, JOBQ_EPROTO, "INFO misses redis_version, role, maxmemory_policy or aof_enabled");
+        return error_set(err, JOBQ_EPROTO,
+                         "INFO misses redis_version, role, maxmemory_policy or aof_enabled");
     if (sscanf(out->version, "%d.%d", &out->major, &out->minor) != 2)
         return error_set(err, JOBQ_EPROTO, "redis_version is not a version: %s", out->version);
     out->aof_enabled = strcmp(aof, "1") == 0;
@@ -70,8 +72,8 @@ int inspect_server(const struct inspect *in, struct inspect_server *out, jobq_er
     rc = read_info(r[0], &s, err);
     if (rc == JOBQ_OK)
         rc = ask_shape(r[1], REDIS_REPLY_ARRAY, "TIME", err);
-    if (rc == JOBQ_OK && (!reply_int(r[1], 0, &seconds) || !reply_int(r[1], 1, &us) || seconds < 0 ||
-                           seconds > SECONDS_MAX || us < 0 || us > 999999))
+    if (rc == JOBQ_OK && (!reply_int(r[1], 0, &seconds) || !reply_int(r[1], 1, &us) ||
+                          seconds < 0 || seconds > SECONDS_MAX || us < 0 || us > 999999))
         rc = error_set(err, JOBQ_EPROTO, "TIME answered no time");
     if (rc == JOBQ_OK) {
         s.clock_ms = seconds * 1000 + us / 1000;
@@ -120,7 +122,8 @@ int inspect_queues(const struct inspect *in, struct inspect_queue **out, size_t 
         return rc;
     rc = ask_shape(r, REDIS_REPLY_INTEGER, key, err);
     if (rc == JOBQ_OK && r->integer > QUEUES_MAX)
-        rc = error_set(err, JOBQ_ESTATE, "%s holds %lld queues, more than %d", key, r->integer, QUEUES_MAX);
+        rc = error_set(err, JOBQ_ESTATE, "%s holds %lld queues, more than %d", key, r->integer,
+                       QUEUES_MAX);
     ask_free(&r, 1);
     if (rc != JOBQ_OK)
         return rc;
@@ -157,7 +160,8 @@ static const struct redisReply *find_group(const struct redisReply *groups)
 
 /* Counts of one lane, and from which entry on its jobs wait. */
 static int read_lane(const struct redisReply *length, const struct redisReply *groups,
-                     struct inspect_lane *out, struct entry_id *after, const char *key, jobq_err *err)
+                     struct inspect_lane *out, struct entry_id *after, const char *key,
+                     jobq_err *err)
 {
     int rc = ask_shape(length, REDIS_REPLY_INTEGER, key, err);
     if (rc != JOBQ_OK)
@@ -184,7 +188,14 @@ static int read_lane(const struct redisReply *length, const struct redisReply *g
     return JOBQ_OK;
 }
 
-enum { SHARD_LATER = 2 * LANE_COUNT, SHARD_DUE, SHARD_DEAD, SHARD_PARKED, SHARD_ALIVE, SHARD_REPLIES };
+enum {
+    SHARD_LATER = 2 * LANE_COUNT,
+    SHARD_DUE,
+    SHARD_DEAD,
+    SHARD_PARKED,
+    SHARD_ALIVE,
+    SHARD_REPLIES
+};
 
 static void append_shard(struct buf *b, const struct shard_keys *k)
 {
@@ -199,7 +210,8 @@ static void append_shard(struct buf *b, const struct shard_keys *k)
     resp_command(b, "HVALS", k->alive, NULL);
 }
 
-static int read_count(struct redisReply *const *r, int i, const char *key, int64_t *out, jobq_err *err)
+static int read_count(struct redisReply *const *r, int i, const char *key, int64_t *out,
+                      jobq_err *err)
 {
     int rc = ask_shape(r[i], REDIS_REPLY_INTEGER, key, err);
     if (rc == JOBQ_OK)
@@ -207,11 +219,12 @@ static int read_count(struct redisReply *const *r, int i, const char *key, int64
     return rc;
 }
 
-static int read_shard(struct redisReply *const *r, const struct shard_keys *k, struct inspect_shard *out,
-                      struct entry_id after[LANE_COUNT], jobq_err *err)
+static int read_shard(struct redisReply *const *r, const struct shard_keys *k,
+                      struct inspect_shard *out, struct entry_id after[LANE_COUNT], jobq_err *err)
 {
     for (int lane = 0; lane < LANE_COUNT; lane++) {
-        int rc = read_lane(r[2 * lane], r[2 * lane + 1], &out->lanes[lane], &after[lane], k->lanes[lane], err);
+        int rc = read_lane(r[2 * lane], r[2 * lane + 1], &out->lanes[lane], &after[lane],
+                           k->lanes[lane], err);
         if (rc != JOBQ_OK)
             return rc;
     }
@@ -235,8 +248,9 @@ static int read_shard(struct redisReply *const *r, const struct shard_keys *k, s
 }
 
 /* The age of a lane: the first entry behind the last one delivered. */
-static int look_for_oldest(const struct inspect *in, const struct shard_keys *k, struct inspect_lane *lane,
-                           int number, const struct entry_id *after, jobq_err *err)
+static int look_for_oldest(const struct inspect *in, const struct shard_keys *k,
+                           struct inspect_lane *lane, int number, const struct entry_id *after,
+                           jobq_err *err)
 {
     char text[ENTRY_ID_TEXT_SIZE + 1] = "(";
     struct redisReply *r = NULL;

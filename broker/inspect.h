@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect: looks at what is in Redis, for people. Reads only: no look changes, claims or moves anything.
+ * inspect: looks at what is in Redis, for people. Reads only: no look changes, claims or moves
+ * anything.
  *
- * Every look is bounded: streams are read in pages whose size follows the size of their entries, keys are known from
- * jobq:queues, and nothing here uses KEYS or SCAN. What is seen may be older than the answer by one round trip; a job
- * that moves meanwhile may be seen in neither place.
+ * Every look is bounded: streams are read in pages whose size follows the size of their entries,
+ * keys are known from jobq:queues, and nothing here uses KEYS or SCAN. What is seen may be older
+ * than the answer by one round trip; a job that moves meanwhile may be seen in neither place.
  *
  * Blocking, within the deadline of struct inspect. Single thread.
  */
@@ -50,8 +51,10 @@ struct inspect_queue {
     char name[JOBQ_NAME_MAX + 1];
     unsigned partitions;
 };
-/* All queues of jobq:queues, by name. Caller frees *out with mem_free(). JOBQ_ESTATE: absurdly many. */
-MUST_CHECK int inspect_queues(const struct inspect *in, struct inspect_queue **out, size_t *n, jobq_err *err);
+/* All queues of jobq:queues, by name. Caller frees *out with mem_free(). JOBQ_ESTATE: absurdly
+ * many. */
+MUST_CHECK int inspect_queues(const struct inspect *in, struct inspect_queue **out, size_t *n,
+                              jobq_err *err);
 
 struct inspect_lane {
     int64_t waiting;    /* not claimed yet */
@@ -65,8 +68,8 @@ struct inspect_shard {
     int64_t workers;     /* registered and not fenced */
     int64_t next_due_ms; /* of the delayed ones; -1: none */
 };
-MUST_CHECK int inspect_shard(const struct inspect *in, const struct shard_keys *k, struct inspect_shard *out,
-                             jobq_err *err);
+MUST_CHECK int inspect_shard(const struct inspect *in, const struct shard_keys *k,
+                             struct inspect_shard *out, jobq_err *err);
 
 /* ---- workers ---- */
 
@@ -88,7 +91,12 @@ void inspect_workers_free(struct inspect_worker *w, size_t n);
 /* ---- jobs ---- */
 
 /* Where a job can be: the lanes first, with the numbers of enum lane. */
-enum inspect_where { INSPECT_LATER = LANE_COUNT, INSPECT_DEAD, INSPECT_PARKED, INSPECT_WHERE_COUNT };
+enum inspect_where {
+    INSPECT_LATER = LANE_COUNT,
+    INSPECT_DEAD,
+    INSPECT_PARKED,
+    INSPECT_WHERE_COUNT
+};
 
 /* "queue/partition/lane/entry"; of a delayed job "queue/partition/later/id". */
 struct inspect_place {
@@ -114,11 +122,13 @@ enum inspect_state {
 };
 const char *inspect_state_name(enum inspect_state s);
 
-/* A job as it was found. Bytes are borrowed from reply, are not NUL-terminated, and NULL when absent. */
+/* A job as it was found. Bytes are borrowed from reply, are not NUL-terminated, and NULL when
+ * absent. */
 struct inspect_job {
     struct inspect_place place;
     enum inspect_state state;
-    enum codec_result readable;    /* of h; anything but CODEC_OK: only id may be known, header is empty */
+    enum codec_result readable;    /* of h; anything but CODEC_OK: only id may be known, header is
+                                    * empty */
     struct job_header header;
     bool has_id;
     jobq_id id;
@@ -140,19 +150,22 @@ struct inspect_looked {
     int64_t entries;    /* looked at */
     size_t partitions;  /* in so many partitions */
     bool whole;         /* every entry of every one of them */
-    int64_t around_ms;  /* if not whole: only those of so many ms around the id's time were all looked at */
+    int64_t around_ms;  /* if not whole: only those of so many ms around the id's time were all
+                         * looked at */
 };
 /*
- * Searches n partitions for an id: lane by lane in windows around the id's own time, then delayed, dead, parked; then
- * wider windows, until max_entries were looked at. A finished copy does not end the search, as a later one may live.
+ * Searches n partitions for an id: lane by lane in windows around the id's own time, then delayed,
+ * dead, parked; then wider windows, until max_entries were looked at. A finished copy does not end
+ * the search, as a later one may live.
  */
 MUST_CHECK int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n,
-                            const jobq_id *id, int64_t max_entries, struct inspect_job *out, bool *found,
-                            struct inspect_looked *looked, jobq_err *err);
+                            const jobq_id *id, int64_t max_entries, struct inspect_job *out,
+                            bool *found, struct inspect_looked *looked, jobq_err *err);
 
-/* The newest dead letters of a partition, at most max, newest first. The job is borrowed for the call of fn. */
+/* The newest dead letters of a partition, at most max, newest first. The job is borrowed for the
+ * call of fn. */
 typedef void (*inspect_job_fn)(void *ctx, const struct inspect_job *job);
-MUST_CHECK int inspect_dead(const struct inspect *in, const struct shard_keys *k, size_t max, inspect_job_fn fn,
-                            void *ctx, jobq_err *err);
+MUST_CHECK int inspect_dead(const struct inspect *in, const struct shard_keys *k, size_t max,
+                            inspect_job_fn fn, void *ctx, jobq_err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect_entry: what inspect_job.c and inspect_find.c share: one place of one partition, and an entry read there.
+ * inspect_entry: what inspect_job.c and inspect_find.c share: one place of one partition, and an
+ * entry read there.
  */
 #ifndef BROKER_INSPECT_ENTRY_H
 #define BROKER_INSPECT_ENTRY_H
@@ -11,14 +12,16 @@ struct redisReply;
 
 /* The stream of a lane, of dead or of parked; not for INSPECT_LATER. */
 const char *inspect_stream_key(const struct shard_keys *k, int where);
-/* One element [id, [name, value…]] of XRANGE into *j, which borrows its bytes; false: not of that shape. */
+/* One element [id, [name, value…]] of XRANGE into *j, which borrows its bytes; false: not of that
+ * shape. */
 bool inspect_read_entry(const struct redisReply *e, const struct shard_keys *k, int where,
                         struct inspect_job *j);
 /* As inspect_at(), in a partition at hand. */
 MUST_CHECK int inspect_at_entry(const struct inspect *in, const struct shard_keys *k, int where,
                                 const struct entry_id *entry, struct inspect_job *out, bool *found,
                                 jobq_err *err);
-MUST_CHECK int inspect_at_later(const struct inspect *in, const struct shard_keys *k, const jobq_id *id,
-                                struct inspect_job *out, bool *found, jobq_err *err);
+MUST_CHECK int inspect_at_later(const struct inspect *in, const struct shard_keys *k,
+                                const jobq_id *id, struct inspect_job *out, bool *found,
+                                jobq_err *err);
 
 #endif

@@ -36,16 +36,20 @@ static size_t next_page(const struct redisReply *page)
     size_t sum = 0, n = page->elements;
     for (size_t i = 0; i < n; i++) {
         const struct redisReply *e = page->element[i];
-        const struct redisReply *fields = e->type == REDIS_REPLY_ARRAY && e->elements == 2 ? e->element[1] : NULL;
-        for (size_t f = 0; fields != NULL && fields->type == REDIS_REPLY_ARRAY && f < fields->elements; f++)
+        const struct redisReply *fields =
+            e->type == REDIS_REPLY_ARRAY && e->elements == 2 ? e->element[1] : NULL;
+        for (size_t f = 0;
+             fields != NULL && fields->type == REDIS_REPLY_ARRAY && f < fields->elements; f++)
             sum += fields->element[f]->len;
     }
-    return n == 0 ? PAGE_FIRST : MIN(MAX(PAGE_BYTES / (sum / n + 1), (size_t)PAGE_MIN), (size_t)PAGE_MAX);
+    return n == 0 ? PAGE_FIRST
+                  : MIN(MAX(PAGE_BYTES / (sum / n + 1), (size_t)PAGE_MIN), (size_t)PAGE_MAX);
 }
 
 /* One page of a stream by XRANGE or XREVRANGE. Caller frees *out with ask_free(). */
-static int ask_page(const struct inspect *in, const char *command, const char *key, const char *from,
-                    const char *to, size_t count, struct redisReply **out, jobq_err *err)
+static int ask_page(const struct inspect *in, const char *command, const char *key,
+                    const char *from, const char *to, size_t count, struct redisReply **out,
+                    jobq_err *err)
 {
     struct buf *b = conn_out(in->conn);
     resp_begin(b, 6);
@@ -60,7 +64,8 @@ static int ask_page(const struct inspect *in, const char *command, const char *k
         return rc;
     rc = ask_shape(*out, REDIS_REPLY_ARRAY, key, err);
     if (rc == JOBQ_OK && (*out)->elements > count)
-        rc = error_set(err, JOBQ_EPROTO, "%s: Redis answered with more entries than were asked for", key);
+        rc = error_set(err, JOBQ_EPROTO, "%s: Redis answered with more entries than were asked for",
+                       key);
     if (rc != JOBQ_OK)
         ask_free(out, 1);
     return rc;
@@ -120,8 +125,8 @@ static int look_for_filled(struct search *s, jobq_err *err)
 }
 
 /* An entry of our id was met: the answer, unless it is gone meanwhile or only a finished copy. */
-static int take(struct search *s, size_t shard, int where, const struct entry_id *entry, struct inspect_job *out,
-                jobq_err *err)
+static int take(struct search *s, size_t shard, int where, const struct entry_id *entry,
+                struct inspect_job *out, jobq_err *err)
 {
     struct inspect_job job;
     bool found = false;
@@ -157,8 +162,8 @@ static int search_page(struct search *s, size_t shard, int where, const struct r
 }
 
 /* All entries of one stream from one bound to the other, unless the budget ends before. */
-static int search_range(struct search *s, size_t shard, int where, const char *first, const char *to,
-                        struct inspect_job *out, jobq_err *err)
+static int search_range(struct search *s, size_t shard, int where, const char *first,
+                        const char *to, struct inspect_job *out, jobq_err *err)
 {
     char from[BOUND_SIZE];
     size_t count = PAGE_FIRST;
@@ -167,7 +172,8 @@ static int search_range(struct search *s, size_t shard, int where, const char *f
     while (rc == JOBQ_OK && !s->found && s->entries < s->max_entries) {
         struct redisReply *page = NULL;
         count = MIN(count, (size_t)(s->max_entries - s->entries));
-        rc = ask_page(s->in, "XRANGE", inspect_stream_key(&s->k[shard], where), from, to, count, &page, err);
+        rc = ask_page(s->in, "XRANGE", inspect_stream_key(&s->k[shard], where), from, to, count,
+                      &page, err);
         if (rc != JOBQ_OK)
             return rc;
         bool last = page->elements < count;
@@ -182,7 +188,8 @@ static int search_range(struct search *s, size_t shard, int where, const char *f
     return rc;
 }
 
-/* The two rims that this window adds to the narrower one before it. width -1: everything; inner -1: no narrower one. */
+/* The two rims that this window adds to the narrower one before it. width -1: everything; inner -1:
+ * no narrower one. */
 static int search_stream(struct search *s, size_t shard, int where, int64_t inner, int64_t width,
                          struct inspect_job *out, jobq_err *err)
 {
@@ -203,7 +210,8 @@ static int search_stream(struct search *s, size_t shard, int where, int64_t inne
     return search_range(s, shard, where, low, rim, out, err);
 }
 
-static int search_window(struct search *s, int64_t inner, int64_t width, struct inspect_job *out, jobq_err *err)
+static int search_window(struct search *s, int64_t inner, int64_t width, struct inspect_job *out,
+                         jobq_err *err)
 {
     int rc = JOBQ_OK;
     for (int where = 0; where < INSPECT_WHERE_COUNT; where++) {
@@ -220,7 +228,8 @@ static int search_window(struct search *s, int64_t inner, int64_t width, struct 
 }
 
 /* Narrow windows first; *around_ms: the widest one searched whole, -1: even all there is. */
-static int search_windows(struct search *s, int64_t *around_ms, struct inspect_job *out, jobq_err *err)
+static int search_windows(struct search *s, int64_t *around_ms, struct inspect_job *out,
+                          jobq_err *err)
 {
     int64_t inner = -1;
     *around_ms = 0;
@@ -238,10 +247,11 @@ static int search_windows(struct search *s, int64_t *around_ms, struct inspect_j
 }
 
 int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n, const jobq_id *id,
-                 int64_t max_entries, struct inspect_job *out, bool *found, struct inspect_looked *looked,
-                 jobq_err *err)
+                 int64_t max_entries, struct inspect_job *out, bool *found,
+                 struct inspect_looked *looked, jobq_err *err)
 {
-    struct search s = {.in = in, .k = k, .n = n, .id = id, .id_ms = id_time_ms(id), .max_entries = max_entries};
+    struct search s = {
+        .in = in, .k = k, .n = n, .id = id, .id_ms = id_time_ms(id), .max_entries = max_entries};
     int64_t around_ms = 0;
     s.filled = mem_zalloc(n * INSPECT_WHERE_COUNT + 1, sizeof(*s.filled));
     if (s.filled == NULL)
@@ -250,7 +260,8 @@ int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n,
     if (rc == JOBQ_OK)
         rc = search_windows(&s, &around_ms, out, err);
     if (rc == JOBQ_OK && !s.found && s.has_finished)
-        rc = inspect_at_entry(in, &k[s.finished_shard], s.finished.where, &s.finished.entry, out, &s.found, err);
+        rc = inspect_at_entry(in, &k[s.finished_shard], s.finished.where, &s.finished.entry, out,
+                              &s.found, err);
     mem_free(s.filled);
     if (rc != JOBQ_OK)
         return rc;
@@ -262,8 +273,8 @@ int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n,
 
 /* ---- dead letters ---- */
 
-int inspect_dead(const struct inspect *in, const struct shard_keys *k, size_t max, inspect_job_fn fn, void *ctx,
-                 jobq_err *err)
+int inspect_dead(const struct inspect *in, const struct shard_keys *k, size_t max,
+                 inspect_job_fn fn, void *ctx, jobq_err *err)
 {
     char from[BOUND_SIZE] = "+";
     size_t given = 0, count = PAGE_FIRST;

@@ -56,13 +56,16 @@ int inspect_place_parse(const char *text, struct inspect_place *out, jobq_err *e
         return error_set(err, JOBQ_EINVAL, "not queue/partition/lane/entry: %s", text);
     if (number == NULL || text_parse_int(number, &partition) != JOBQ_OK || partition < 0 ||
         partition >= KEYS_PARTITIONS_MAX)
-        return error_set(err, JOBQ_EINVAL, "not a partition (0 to %d): %s", KEYS_PARTITIONS_MAX - 1, number);
+        return error_set(err, JOBQ_EINVAL, "not a partition (0 to %d): %s", KEYS_PARTITIONS_MAX - 1,
+                         number);
     p.where = where != NULL ? parse_where(where) : -1;
     if (p.where < 0)
         return error_set(err, JOBQ_EINVAL,
-                         "not a lane (recovered, high, normal, low, later, dead, parked): %s", where);
-    bool fine = p.where == INSPECT_LATER ? jobq_id_parse(entry, &p.id, NULL) == JOBQ_OK
-                                         : entry_id_parse(entry, strlen(entry), &p.entry) == JOBQ_OK;
+                         "not a lane (recovered, high, normal, low, later, dead, parked): %s",
+                         where);
+    bool fine = p.where == INSPECT_LATER
+                    ? jobq_id_parse(entry, &p.id, NULL) == JOBQ_OK
+                    : entry_id_parse(entry, strlen(entry), &p.entry) == JOBQ_OK;
     if (!fine)
         return error_set(err, JOBQ_EINVAL, "not an entry of %s: %s", where, entry);
     memcpy(p.queue, queue, strlen(queue) + 1);
@@ -78,15 +81,16 @@ void inspect_place_format(const struct inspect_place *p, char out[INSPECT_PLACE_
         jobq_id_format(&p->id, entry);
     else
         entry_id_format(&p->entry, entry);
-    snprintf(out, INSPECT_PLACE_SIZE, "%s/%u/%s/%s", p->queue, p->partition, inspect_where_name(p->where),
-             entry);
+    snprintf(out, INSPECT_PLACE_SIZE, "%s/%u/%s/%s", p->queue, p->partition,
+             inspect_where_name(p->where), entry);
 }
 
 const char *inspect_state_name(enum inspect_state s)
 {
     static const char *const names[] = {
-        [INSPECT_QUEUED] = "queued",   [INSPECT_CLAIMED] = "claimed", [INSPECT_FINISHED] = "finished",
-        [INSPECT_DELAYED] = "delayed", [INSPECT_IS_DEAD] = "dead",    [INSPECT_IS_PARKED] = "parked",
+        [INSPECT_QUEUED] = "queued",     [INSPECT_CLAIMED] = "claimed",
+        [INSPECT_FINISHED] = "finished", [INSPECT_DELAYED] = "delayed",
+        [INSPECT_IS_DEAD] = "dead",      [INSPECT_IS_PARKED] = "parked",
     };
     return names[s];
 }
@@ -107,7 +111,8 @@ void inspect_job_done(struct inspect_job *j)
     j->reply = NULL;
 }
 
-static void set_bytes(const struct redisReply *fields, const char *name, const char **bytes, size_t *len)
+static void set_bytes(const struct redisReply *fields, const char *name, const char **bytes,
+                      size_t *len)
 {
     const struct redisReply *value = ask_field(fields, name);
     if (value != NULL && value->type == REDIS_REPLY_STRING) {
@@ -152,7 +157,9 @@ bool inspect_read_entry(const struct redisReply *e, const struct shard_keys *k, 
     set_bytes(fields, "error", &j->error, &j->error_len);
     set_bytes(fields, "by", &j->by, &j->by_len);
     read_header(j, h, h_len);
-    j->state = where == INSPECT_DEAD ? INSPECT_IS_DEAD : where == INSPECT_PARKED ? INSPECT_IS_PARKED : INSPECT_QUEUED;
+    j->state = where == INSPECT_DEAD     ? INSPECT_IS_DEAD
+               : where == INSPECT_PARKED ? INSPECT_IS_PARKED
+                                         : INSPECT_QUEUED;
     return true;
 }
 
@@ -163,15 +170,16 @@ static struct entry_id last_delivered(const struct redisReply *groups)
     for (size_t i = 0; groups->type == REDIS_REPLY_ARRAY && i < groups->elements; i++) {
         const struct redisReply *name = ask_field(groups->element[i], "name");
         const struct redisReply *id = ask_field(groups->element[i], "last-delivered-id");
-        if (name != NULL && name->type == REDIS_REPLY_STRING && strcmp(name->str, KEYS_GROUP) == 0 &&
-            id != NULL && id->type == REDIS_REPLY_STRING)
+        if (name != NULL && name->type == REDIS_REPLY_STRING &&
+            strcmp(name->str, KEYS_GROUP) == 0 && id != NULL && id->type == REDIS_REPLY_STRING)
             (void)!entry_id_parse(id->str, id->len, &last);
     }
     return last;
 }
 
 /* Whose a job in a lane is: nobody's yet, a worker's, or done already. */
-static int look_for_owner(const struct inspect *in, const struct shard_keys *k, struct inspect_job *j, jobq_err *err)
+static int look_for_owner(const struct inspect *in, const struct shard_keys *k,
+                          struct inspect_job *j, jobq_err *err)
 {
     const char *key = k->lanes[j->place.where];
     char entry[ENTRY_ID_TEXT_SIZE];
@@ -198,7 +206,8 @@ static int look_for_owner(const struct inspect *in, const struct shard_keys *k, 
         (void)!reply_int(r[0]->element[0], 2, &j->idle_ms);
     } else {
         struct entry_id last = last_delivered(r[1]);
-        j->state = entry_id_compare(&j->place.entry, &last) <= 0 ? INSPECT_FINISHED : INSPECT_QUEUED;
+        j->state =
+            entry_id_compare(&j->place.entry, &last) <= 0 ? INSPECT_FINISHED : INSPECT_QUEUED;
     }
 out:
     ask_free(r, 2);
@@ -246,7 +255,8 @@ out:
 }
 
 int inspect_at_entry(const struct inspect *in, const struct shard_keys *k, int where,
-                     const struct entry_id *entry, struct inspect_job *out, bool *found, jobq_err *err)
+                     const struct entry_id *entry, struct inspect_job *out, bool *found,
+                     jobq_err *err)
 {
     char text[ENTRY_ID_TEXT_SIZE];
     const char *key = inspect_stream_key(k, where);

@@ -41,7 +41,8 @@ static int grow(struct gathering *g)
 }
 
 /* The worker of that name, new or known, seen in that partition; NULL: no memory. */
-static struct inspect_worker *meet(struct gathering *g, const char *name, size_t len, size_t partition)
+static struct inspect_worker *meet(struct gathering *g, const char *name, size_t len,
+                                   size_t partition)
 {
     /* The map keeps index + 1, as the list moves when it grows. */
     size_t at = (size_t)(uintptr_t)map_get(g->by_name, name, len);
@@ -49,7 +50,8 @@ static struct inspect_worker *meet(struct gathering *g, const char *name, size_t
         if (g->n == g->room && grow(g) != JOBQ_OK)
             return NULL;
         char *copy = mem_strndup(name, len);
-        if (copy == NULL || map_put(g->by_name, name, len, (void *)(uintptr_t)(g->n + 1)) != JOBQ_OK) {
+        if (copy == NULL ||
+            map_put(g->by_name, name, len, (void *)(uintptr_t)(g->n + 1)) != JOBQ_OK) {
             mem_free(copy);
             return NULL;
         }
@@ -69,7 +71,8 @@ static int no_memory(jobq_err *err)
     return error_set(err, JOBQ_ENOMEM, "no memory for the list of workers");
 }
 
-static int gather_alive(struct gathering *g, const struct redisReply *r, size_t partition, jobq_err *err)
+static int gather_alive(struct gathering *g, const struct redisReply *r, size_t partition,
+                        jobq_err *err)
 {
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         const char *name = NULL;
@@ -85,7 +88,8 @@ static int gather_alive(struct gathering *g, const struct redisReply *r, size_t 
     return JOBQ_OK;
 }
 
-static int gather_types(struct gathering *g, const struct redisReply *r, size_t partition, jobq_err *err)
+static int gather_types(struct gathering *g, const struct redisReply *r, size_t partition,
+                        jobq_err *err)
 {
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         const char *name = NULL, *types = NULL;
@@ -101,7 +105,8 @@ static int gather_types(struct gathering *g, const struct redisReply *r, size_t 
     return JOBQ_OK;
 }
 
-static int gather_consumers(struct gathering *g, const struct redisReply *r, size_t partition, jobq_err *err)
+static int gather_consumers(struct gathering *g, const struct redisReply *r, size_t partition,
+                            jobq_err *err)
 {
     for (size_t i = 0; i < r->elements; i++) {
         const struct redisReply *name = ask_field(r->element[i], "name");
@@ -156,7 +161,8 @@ static int gather_shard(const struct inspect *in, const struct shard_keys *k, si
 }
 
 /* Which of them hold their subscriber connection right now. */
-static int look_for_presence(const struct inspect *in, struct inspect_worker *list, size_t n, jobq_err *err)
+static int look_for_presence(const struct inspect *in, struct inspect_worker *list, size_t n,
+                             jobq_err *err)
 {
     for (size_t from = 0; from < n; from += NUMSUB_BATCH) {
         size_t count = MIN(n - from, (size_t)NUMSUB_BATCH);
@@ -185,7 +191,8 @@ static int look_for_presence(const struct inspect *in, struct inspect_worker *li
 
 static int compare_workers(const void *a, const void *b)
 {
-    return strcmp(((const struct inspect_worker *)a)->name, ((const struct inspect_worker *)b)->name);
+    return strcmp(((const struct inspect_worker *)a)->name,
+                  ((const struct inspect_worker *)b)->name);
 }
 
 int inspect_workers(const struct inspect *in, const struct shard_keys *k, size_t n,

@@ -135,7 +135,8 @@ size_t keys_unique(const struct shard_keys *k, const char *unique, size_t len, c
 
 size_t keys_queues(const char *prefix, char *out, size_t out_size)
 {
-    return checked_length(snprintf(out, out_size, "%s:queues", prefix_or_default(prefix)), out_size);
+    return checked_length(snprintf(out, out_size, "%s:queues", prefix_or_default(prefix)),
+                          out_size);
 }
 
 size_t keys_node(const char *prefix, const char *incarnation, char *out, size_t out_size)
@@ -160,7 +161,8 @@ uint16_t keys_crc16(const void *bytes, size_t len)
     return crc;
 }
 
-unsigned keys_partition(const jobq_id *id, const char *unique, size_t unique_len, unsigned partitions)
+unsigned keys_partition(const jobq_id *id, const char *unique, size_t unique_len,
+                        unsigned partitions)
 {
     ASSERT(partitions > 0);
     if (partitions == 1)

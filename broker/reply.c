@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reply: see reply.h. An error is known by its first word and, where that is only "ERR", by the words after it.
+ * reply: see reply.h. An error is known by its first word and, where that is only "ERR", by the
+ * words after it.
  */
 #include "broker/reply.h"
 
@@ -33,7 +34,8 @@ static const struct rule rules[] = {
     {"DENIED", NULL, REPLY_AUTH, JOBQ_CAUSE_PERMISSION}, /* protected mode */
     {"ERR", "AUTH <password> called without any password", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
     {"ERR", "invalid password", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
-    {"ERR", "The user executing the script", REPLY_AUTH, JOBQ_CAUSE_PERMISSION}, /* 7.0's NOPERM in a script */
+    /* 7.0's NOPERM in a script */
+    {"ERR", "The user executing the script", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
     {"MOVED", NULL, REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
     {"ASK", NULL, REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
     {"TRYAGAIN", NULL, REPLY_CLUSTER, JOBQ_CAUSE_SERVER},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reply: how an error of Redis is to be read (exact prefixes of Redis 7.0), and small helpers over replies. Pure.
+ * reply: how an error of Redis is to be read (exact prefixes of Redis 7.0), and small helpers over
+ * replies. Pure.
  */
 #ifndef BROKER_REPLY_H
 #define BROKER_REPLY_H
@@ -18,8 +19,10 @@ struct redisReply;
 enum reply_class {
     REPLY_FINE,         /* not an error */
     REPLY_NOSCRIPT,     /* load and retry once */
-    REPLY_LOST_DATA,    /* NOGROUP, UNBLOCKED the stream key no longer exists: create the groups at 0 */
-    REPLY_DEMOTED,      /* READONLY, UNBLOCKED force unblock…, MASTERDOWN: drop the connection, look again */
+    REPLY_LOST_DATA,    /* NOGROUP, UNBLOCKED the stream key no longer exists: create the groups at
+                         * 0 */
+    REPLY_DEMOTED,      /* READONLY, UNBLOCKED force unblock…, MASTERDOWN: drop the connection, look
+                         * again */
     REPLY_LOADING,      /* back off <= 1 s */
     REPLY_NOT_WRITABLE, /* NOREPLICAS, MISCONF: finish what is claimed, stop claiming, alert */
     REPLY_OOM,          /* alert; claiming and acknowledging go on */
@@ -47,7 +50,8 @@ bool reply_is_array(const struct redisReply *r);
 size_t reply_count(const struct redisReply *r);
 /* The text of a string, a status or an error, NUL-terminated, borrowed; "" for anything else. */
 const char *reply_text(const struct redisReply *r);
-/* Element i of an array as bytes / integer (strings of digits too). false when it is absent or of another type. */
+/* Element i of an array as bytes / integer (strings of digits too). false when it is absent or of
+ * another type. */
 bool reply_bytes(const struct redisReply *r, size_t i, const char **bytes, size_t *len);
 bool reply_int(const struct redisReply *r, size_t i, int64_t *out);
 bool reply_is_word(const struct redisReply *r, size_t i, const char *word);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * resolve: see resolve.h. state passes from running to done (by the thread) or dropped (by the owner); whoever makes
- * the second of the two changes frees.
+ * resolve: see resolve.h. state passes from running to done (by the thread) or dropped (by the
+ * owner); whoever makes the second of the two changes frees.
  */
 #include "broker/resolve.h"
 
@@ -123,7 +123,8 @@ int resolve_result(const struct resolve *r, jobq_err *err)
     return JOBQ_OK;
 }
 
-bool resolve_address(const struct resolve *r, size_t i, const struct sockaddr **address, socklen_t *len)
+bool resolve_address(const struct resolve *r, size_t i, const struct sockaddr **address,
+                     socklen_t *len)
 {
     if (i >= r->count)
         return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * resp: see resp.h. Every word is written with one reservation: a failed one leaves the buffer as it was before.
+ * resp: see resp.h. Every word is written with one reservation: a failed one leaves the buffer as
+ * it was before.
  */
 #include "broker/resp.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * resp: writes Redis commands (RESP2 arrays of bulk strings, https://redis.io/docs/reference/protocol-spec/) straight
- * into an output buffer, so that a command costs no allocation; replies are parsed by hiredis (conn). Binary safe.
+ * resp: writes Redis commands (RESP2 arrays of bulk strings,
+ * https://redis.io/docs/reference/protocol-spec/) straight into an output buffer, so that a command
+ * costs no allocation; replies are parsed by hiredis (conn). Binary safe.
  */
 #ifndef BROKER_RESP_H
 #define BROKER_RESP_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * script: the Lua that runs in Redis, embedded at build time, called by its SHA-1 (EVALSHA), so that two versions of
- * jobd run side by side. On NOSCRIPT the caller sends script_load() and repeats its call once.
+ * script: the Lua that runs in Redis, embedded at build time, called by its SHA-1 (EVALSHA), so
+ * that two versions of jobd run side by side. On NOSCRIPT the caller sends script_load() and
+ * repeats its call once.
  */
 #ifndef BROKER_SCRIPT_H
 #define BROKER_SCRIPT_H
@@ -40,7 +41,8 @@ const char *script_word(enum script_name s); /* "ack" */
 const char *script_sha(enum script_name s);  /* 40 hex digits */
 /* Appends SCRIPT LOAD <body>. */
 void script_load(struct buf *out, enum script_name s);
-/* Appends the head of EVALSHA sha key_count …; key_count keys and arg_count arguments must follow as resp_… words. */
+/* Appends the head of EVALSHA sha key_count …; key_count keys and arg_count arguments must follow
+ * as resp_… words. */
 void script_call(struct buf *out, enum script_name s, size_t key_count, size_t arg_count);
 
 #endif

@@ -14,7 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Unanswered bytes, and silence met by unanswered probes, end a connection after about this long. */
+/* Unanswered bytes, and silence met by unanswered probes, end a connection after about this
+ * long. */
 #define DEAD_PEER_MS 10000
 #define KEEPALIVE_IDLE_S 5
 #define KEEPALIVE_INTERVAL_S 2

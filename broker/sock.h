@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sock: one non-blocking stream socket, close-on-exec, with what we want of every TCP connection: no Nagle, keep-alive
- * and TCP_USER_TIMEOUT, so that a half-open peer is noticed. No state of its own.
+ * sock: one non-blocking stream socket, close-on-exec, with what we want of every TCP connection:
+ * no Nagle, keep-alive and TCP_USER_TIMEOUT, so that a half-open peer is noticed. No state of its
+ * own.
  */
 #ifndef BROKER_SOCK_H
 #define BROKER_SOCK_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * url: see url.h. No message quotes any part of the text: whatever looks like a host may be half a password.
+ * url: see url.h. No message quotes any part of the text: whatever looks like a host may be half a
+ * password.
  */
 #include "broker/url.h"
 
@@ -56,9 +57,9 @@ static int decode(struct span s, const char *what, char **out, jobq_err *err)
         int high = i + 2 < s.len ? hex_value(s.at[i + 1]) : -1;
         int low = i + 2 < s.len ? hex_value(s.at[i + 2]) : -1;
         if (high < 0 || low < 0 || (high == 0 && low == 0)) {
-            code = error_set(err, JOBQ_EINVAL,
-                             "Redis URL: %s: '%%' must be followed by two hexadecimal digits, not 00",
-                             what);
+            code = error_set(
+                err, JOBQ_EINVAL,
+                "Redis URL: %s: '%%' must be followed by two hexadecimal digits, not 00", what);
             break;
         }
         text[n++] = (char)(high * 16 + low);
@@ -126,7 +127,8 @@ static int parse_credentials(struct span s, struct redis_url *out, jobq_err *err
     int code;
 
     if (colon == NULL)
-        return error_set(err, JOBQ_EINVAL, "Redis URL: a user needs a password: user:password@host");
+        return error_set(err, JOBQ_EINVAL,
+                         "Redis URL: a user needs a password: user:password@host");
     struct span user = {s.at, (size_t)(colon - s.at)};
     struct span password = {colon + 1, s.len - user.len - 1};
     if (user.len > SECRET_MAX || password.len > SECRET_MAX)
@@ -161,12 +163,14 @@ static int parse_host(struct span s, struct redis_url *out, jobq_err *err)
         }
     }
     if (!is_host(host, bracketed))
-        return error_set(err, JOBQ_EINVAL,
-                         "Redis URL: the host is missing or has a character that cannot stand in one "
-                         "(write IPv6 as [::1]; percent-encode / ? # in a password)");
+        return error_set(
+            err, JOBQ_EINVAL,
+            "Redis URL: the host is missing or has a character that cannot stand in one "
+            "(write IPv6 as [::1]; percent-encode / ? # in a password)");
     int code = decode(host, "host", &out->host, err);
     if (code == JOBQ_OK && !is_host((struct span){out->host, strlen(out->host)}, bracketed))
-        code = error_set(err, JOBQ_EINVAL, "Redis URL: in a host only '%%' itself is percent-encoded");
+        code =
+            error_set(err, JOBQ_EINVAL, "Redis URL: in a host only '%%' itself is percent-encoded");
     if (code != JOBQ_OK || rest.len == 0)
         return code;
     if (rest.at[0] != ':')
@@ -194,9 +198,10 @@ static int parse_tcp(const char *text, struct redis_url *out, jobq_err *err)
 
     out->port = PORT_DEFAULT;
     if (strpbrk(tail, "?#") != NULL)
-        return error_set(err, JOBQ_EINVAL,
-                         "Redis URL: '?' and '#' mean nothing after redis:// (percent-encode them in "
-                         "a password)");
+        return error_set(
+            err, JOBQ_EINVAL,
+            "Redis URL: '?' and '#' mean nothing after redis:// (percent-encode them in "
+            "a password)");
     code = take_credentials(&authority, out, err);
     if (code == JOBQ_OK)
         code = parse_host(authority, out, err);
@@ -223,7 +228,8 @@ static int parse_unix(const char *text, struct redis_url *out, jobq_err *err)
     if (code != JOBQ_OK)
         return code;
     if (strlen(out->path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-        return error_set(err, JOBQ_EINVAL, "Redis URL: the path of a unix socket is at most %zu bytes",
+        return error_set(err, JOBQ_EINVAL,
+                         "Redis URL: the path of a unix socket is at most %zu bytes",
                          sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
     if (query[0] == '\0')
         return JOBQ_OK;
@@ -257,9 +263,11 @@ static int refuse_scheme(const char *text, jobq_err *err)
         const char *scheme;
         const char *why;
     } known[] = {
-        {"rediss://", "TLS is not supported by this version; use redis:// through stunnel, or unix://"},
-        {"redis+sentinel://", "Sentinel is not supported by this version; name the master's host, or "
-                              "a proxy, with redis://"},
+        {"rediss://",
+         "TLS is not supported by this version; use redis:// through stunnel, or unix://"},
+        {"redis+sentinel://",
+         "Sentinel is not supported by this version; name the master's host, or "
+         "a proxy, with redis://"},
         {"redis+cluster://", "Redis Cluster is not supported by this version; use redis:// with a "
                              "server that is not in cluster mode"},
     };

@@ -2,9 +2,10 @@
 /*
  * url: where a Redis is. Pure.
  *
- * redis://[user:password@]host[:port][/db]   unix:///path[?db=N]   (user and password percent-encoded; also
- * redis://:password@host). [v6]:port for IPv6. Refused with a clear text, never taken for something else:
- * rediss://, redis+sentinel://, redis+cluster://. No message ever contains the password.
+ * redis://[user:password@]host[:port][/db]   unix:///path[?db=N] (user and password
+ *                                            percent-encoded; also
+ * redis://:password@host). [v6]:port for IPv6. Refused with a clear text, never taken for something
+ * else: rediss://, redis+sentinel://, redis+cluster://. No message ever contains the password.
  */
 #ifndef BROKER_URL_H
 #define BROKER_URL_H

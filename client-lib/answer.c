@@ -45,7 +45,8 @@ void answer_pause(struct sending *s)
     int64_t most = s->pause_ms == 0 ? PAUSE_FIRST_MS : MIN(s->pause_ms * 2, PAUSE_MAX_MS);
 
     s->pause_ms = most;
-    s->pause_until_ms = clock_mono_ms() + most / 2 + (int64_t)id_random_below((uint64_t)most / 2 + 1);
+    s->pause_until_ms =
+        clock_mono_ms() + most / 2 + (int64_t)id_random_below((uint64_t)most / 2 + 1);
 }
 
 static bool may_pass(jobq_cause cause)
@@ -57,7 +58,8 @@ static bool may_pass(jobq_cause cause)
 static void retry_with_script(struct sending *s, const struct slot *slot)
 {
     if (slot->load == s->loads && s->loads >= LOADS_MAX) {
-        check_settle(s, slot->job, JOBQ_CAUSE_SERVER, "Redis forgets the script as soon as it is loaded");
+        check_settle(s, slot->job, JOBQ_CAUSE_SERVER,
+                     "Redis forgets the script as soon as it is loaded");
         return;
     }
     if (slot->load == s->loads)
@@ -121,7 +123,8 @@ static void read_job(struct sending *s, const struct slot *slot, const struct re
     }
 }
 
-/* Cause and text of an error that was not a job's, as if it were: the same refusals, the same words. */
+/* Cause and text of an error that was not a job's, as if it were: the same refusals, the same
+ * words. */
 static void read_words(const struct sending *s, const struct redisReply *r, jobq_answer *out)
 {
     int code = enqueue_reply(r, conn_where(s->c->conn), out, NULL);
@@ -135,7 +138,8 @@ static void read_queue_refusal(struct sending *s, struct queue *q, const struct 
     jobq_answer a = {0};
 
     read_words(s, r, &a);
-    s->drop_link = s->drop_link || reply_class_of(r) == REPLY_DEMOTED || reply_class_of(r) == REPLY_AUTH;
+    s->drop_link =
+        s->drop_link || reply_class_of(r) == REPLY_DEMOTED || reply_class_of(r) == REPLY_AUTH;
     if (may_pass(a.cause)) {
         answer_remember(s, a.cause, a.text);
         answer_pause(s);
@@ -162,7 +166,8 @@ static void read_partitions(struct sending *s, struct queue *q, const struct red
     if (reply_is_error(r))
         read_queue_refusal(s, q, r);
     else if (!reply_is_nil(r) || q->refused_in != s->c->calls)
-        answer_refuse_queue(s, q, code == JOBQ_ENOMEM ? JOBQ_CAUSE_OUT_OF_MEMORY : JOBQ_CAUSE_SERVER, err.msg);
+        answer_refuse_queue(
+            s, q, code == JOBQ_ENOMEM ? JOBQ_CAUSE_OUT_OF_MEMORY : JOBQ_CAUSE_SERVER, err.msg);
 }
 
 static void refuse_script(struct sending *s, const jobq_answer *a)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * answer: what one reply of Redis means for the job, the queue or the script it belongs to. No I/O; borrows everything
- * from the sending it is given.
+ * answer: what one reply of Redis means for the job, the queue or the script it belongs to. No I/O;
+ * borrows everything from the sending it is given.
  */
 #ifndef CLIENT_LIB_ANSWER_H
 #define CLIENT_LIB_ANSWER_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check: the part of send.h that needs no connection: is this job fit to be sent, and what is its final answer.
+ * check: the part of send.h that needs no connection: is this job fit to be sent, and what is its
+ * final answer.
  */
 #include "client-lib/check.h"
 
@@ -62,7 +63,8 @@ static int check_size(const struct sending *s, const jobq_job *job, jobq_err *er
         return error_set(err, JOBQ_EREJECTED, CHECK_BAD_SIZE);
     if (has_unknown_field(job))
         return error_set(err, JOBQ_EREJECTED,
-                         "a field is set that libjobq " JOBQ_VERSION " does not know: use a newer one");
+                         "a field is set that libjobq " JOBQ_VERSION
+                         " does not know: use a newer one");
     return JOBQ_OK;
 }
 
@@ -93,10 +95,11 @@ bool check_job(struct sending *s, size_t i)
 /* The texts are the same for every job of a call: written once, because there may be a million. */
 static void write_unknown(const struct sending *s, char *out, size_t size)
 {
-    snprintf(out, size,
-             "no answer from Redis at %.80s within %lld ms: the job may be stored; repeat it with the "
-             "same id",
-             conn_where(s->c->conn), (long long)s->c->deadline_ms);
+    snprintf(
+        out, size,
+        "no answer from Redis at %.80s within %lld ms: the job may be stored; repeat it with the "
+        "same id",
+        conn_where(s->c->conn), (long long)s->c->deadline_ms);
 }
 
 static void write_unsent(const struct sending *s, char *out, size_t size)
@@ -105,12 +108,14 @@ static void write_unsent(const struct sending *s, char *out, size_t size)
         snprintf(out, size, "%s", s->last_text);
         return;
     }
-    snprintf(out, size,
-             "not sent to Redis at %.60s within %lld ms: put fewer jobs in a call or allow more time",
-             conn_where(s->c->conn), (long long)s->c->deadline_ms);
+    snprintf(
+        out, size,
+        "not sent to Redis at %.60s within %lld ms: put fewer jobs in a call or allow more time",
+        conn_where(s->c->conn), (long long)s->c->deadline_ms);
 }
 
-static void finish(struct sending *s, size_t i, jobq_status status, jobq_cause cause, const char *text)
+static void finish(struct sending *s, size_t i, jobq_status status, jobq_cause cause,
+                   const char *text)
 {
     jobq_answer *a = &s->answers[i];
 
@@ -129,7 +134,8 @@ void check_finish(struct sending *s)
 {
     char unknown[sizeof(s->answers[0].text)];
     char unsent[sizeof(s->answers[0].text)];
-    jobq_cause unsent_cause = s->last_cause != JOBQ_CAUSE_NONE ? s->last_cause : JOBQ_CAUSE_TIMED_OUT;
+    jobq_cause unsent_cause =
+        s->last_cause != JOBQ_CAUSE_NONE ? s->last_cause : JOBQ_CAUSE_TIMED_OUT;
 
     memset(unknown, 0, sizeof(unknown));
     memset(unsent, 0, sizeof(unsent));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check: the part of send.h that needs no connection. Borrows everything from the sending it is given.
+ * check: the part of send.h that needs no connection. Borrows everything from the sending it is
+ * given.
  */
 #ifndef CLIENT_LIB_CHECK_H
 #define CLIENT_LIB_CHECK_H
@@ -12,7 +13,8 @@
 
 #define CHECK_BAD_SIZE "size: not that of a jobq_job; start from JOBQ_JOB_INIT (in every element)"
 
-/* Whether an array of jobs may have elements of this size: below it nothing else of a job may be looked at. */
+/* Whether an array of jobs may have elements of this size: below it nothing else of a job may be
+ * looked at. */
 bool check_stride(size_t stride);
 const jobq_job *check_job_at(const struct sending *s, size_t i);
 /* Checks job i and gives it its id. False: it was refused, its answer is final. */

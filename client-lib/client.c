@@ -66,7 +66,8 @@ static int check_options(const jobq_client_options *o, jobq_err *err)
         !text_is_name(o->key_prefix, strnlen(o->key_prefix, JOBQ_NAME_MAX + 1)))
         return error_set(err, JOBQ_EINVAL, "key_prefix: must be 1 to 64 of [a-z0-9_.:-]");
     if (!is_client_name(o->name))
-        return error_set(err, JOBQ_EINVAL, "name: must be 1 to %d printable characters without a space",
+        return error_set(err, JOBQ_EINVAL,
+                         "name: must be 1 to %d printable characters without a space",
                          NAME_MAX_BYTES);
     return JOBQ_OK;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client: the handle behind <jobq/client.h>: options, one connection, and what is known about each queue.
+ * client: the handle behind <jobq/client.h>: options, one connection, and what is known about each
+ * queue.
  *
- * Used by one thread at a time. After fork the child's first call drops the connection without a word.
+ * Used by one thread at a time. After fork the child's first call drops the connection without a
+ * word.
  */
 #ifndef CLIENT_LIB_CLIENT_H
 #define CLIENT_LIB_CLIENT_H
@@ -27,7 +29,8 @@ struct map;
 struct queue {
     char name[JOBQ_NAME_MAX + 1];
     unsigned partitions;       /* 0: not known yet */
-    struct shard_keys *shards; /* one for each partition, made when first used (base NULL: not yet) */
+    struct shard_keys *shards; /* one for each partition, made when first used (base NULL: not
+                                * yet) */
     int64_t asked_ms;          /* when its registration was last answered, */
     uint64_t asked_on;         /* and on which connection */
     bool asking;
@@ -65,8 +68,10 @@ struct jobq_client {
 
 /* First thing in every call: notices a fork, bounds the queue table. */
 void client_begin_call(struct jobq_client *c);
-/* The queue of that name, made if need be. Borrowed from c until the next client_begin_call(). JOBQ_ENOMEM. */
-MUST_CHECK int client_queue(struct jobq_client *c, const char *name, struct queue **out, jobq_err *err);
+/* The queue of that name, made if need be. Borrowed from c until the next client_begin_call().
+ * JOBQ_ENOMEM. */
+MUST_CHECK int client_queue(struct jobq_client *c, const char *name, struct queue **out,
+                            jobq_err *err);
 /* Makes it known that the queue has so many partitions. JOBQ_ENOMEM: as before. */
 MUST_CHECK int client_set_partitions(struct queue *q, unsigned partitions, jobq_err *err);
 /* The keys of one of its partitions. Borrowed from q. JOBQ_ENOMEM. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * enqueue: jobq_enqueue() and jobq_enqueue_many(). The work is send.c's; here are its memory and its result.
+ * enqueue: jobq_enqueue() and jobq_enqueue_many(). The work is send.c's; here are its memory and
+ * its result.
  */
 #include <string.h>
 
@@ -11,7 +12,8 @@
 #include "client-lib/client.h"
 #include "client-lib/send.h"
 
-/* The call's result: UNKNOWN outweighs REJECTED; the text is that of the first job that was not stored. */
+/* The call's result: UNKNOWN outweighs REJECTED; the text is that of the first job that was not
+ * stored. */
 static int sum_up(const jobq_answer *answers, size_t n, jobq_err *err)
 {
     int code = JOBQ_OK;
@@ -40,14 +42,16 @@ static void refuse_all(const jobq_job *jobs, size_t n, jobq_answer *answers, job
     memset(answers, 0, n * sizeof(*answers));
     for (size_t i = 0; i < n; i++) {
         if (check_stride(jobs->size))
-            answers[i].id = ((const jobq_job *)(const void *)((const char *)jobs + i * jobs->size))->id;
+            answers[i].id =
+                ((const jobq_job *)(const void *)((const char *)jobs + i * jobs->size))->id;
         answers[i].status = JOBQ_STATUS_REJECTED;
         answers[i].cause = cause;
         memcpy(answers[i].text, text, strlen(text) + 1);
     }
 }
 
-static void run(jobq_client *c, const jobq_job *jobs, size_t n, jobq_answer *answers, uint8_t *flags)
+static void run(jobq_client *c, const jobq_job *jobs, size_t n, jobq_answer *answers,
+                uint8_t *flags)
 {
     struct sending s = {
         .c = c,

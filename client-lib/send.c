@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * send: see send.h. Replies come in the order of the commands, so a ring of slots says what each one belongs to. When
- * the link breaks, the slots left in it are the jobs that were not answered; of those, the ones whose command had left
- * whole may be stored. Half a command never is: Redis drops it with the connection.
+ * send: see send.h. Replies come in the order of the commands, so a ring of slots says what each
+ * one belongs to. When the link breaks, the slots left in it are the jobs that were not answered;
+ * of those, the ones whose command had left whole may be stored. Half a command never is: Redis
+ * drops it with the connection.
  */
 #include "client-lib/send.h"
 
@@ -33,7 +34,8 @@ static size_t ring_len(const struct sending *s)
     return s->last - s->first;
 }
 
-/* Counts what was appended since out was start bytes long as one command, and notes whose reply it will bring. */
+/* Counts what was appended since out was start bytes long as one command, and notes whose reply it
+ * will bring. */
 static struct slot *push_slot(struct sending *s, enum slot_kind kind, size_t bytes)
 {
     struct slot *slot = &s->c->ring[s->last++ % CLIENT_RING];

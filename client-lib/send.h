@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * send: carries the jobs of one call to Redis and back within its deadline: checks them, learns partitions, keeps a
- * window of commands in the pipe, reconnects, repeats what was not answered under the same id, and at the end gives
- * each job the one answer that is true.
+ * send: carries the jobs of one call to Redis and back within its deadline: checks them, learns
+ * partitions, keeps a window of commands in the pipe, reconnects, repeats what was not answered
+ * under the same id, and at the end gives each job the one answer that is true.
  *
  * Lives on the caller's stack for one call.
  */

@@ -38,8 +38,10 @@ static void on_fetched(void *ctx, void *data, const struct redisReply *r)
     if (found) {
         intake_entry(s, t->shard, &e);
     } else {
-        /* Gone from the stream, still pending: nothing is left to run. XACK answers a number nobody needs. */
-        resp_command(ticket_out(t->shard), "XACK", t->shard->keys.lanes[t->lane], KEYS_GROUP, entry, NULL);
+        /* Gone from the stream, still pending: nothing is left to run. XACK answers a number nobody
+         * needs. */
+        resp_command(ticket_out(t->shard), "XACK", t->shard->keys.lanes[t->lane], KEYS_GROUP, entry,
+                     NULL);
         link_expect(s->command, NULL, NULL, NULL);
     }
 out:
@@ -99,7 +101,8 @@ static void end_audit(struct shard_lane *lane)
 {
     size_t fresh = lane->suspect_count - lane->old_suspects;
     if (fresh)
-        memmove(lane->suspects, lane->suspects + lane->old_suspects, fresh * sizeof(lane->suspects[0]));
+        memmove(lane->suspects, lane->suspects + lane->old_suspects,
+                fresh * sizeof(lane->suspects[0]));
     lane->suspect_count = fresh;
     lane->old_suspects = fresh;
     lane->auditing = false;
@@ -137,7 +140,8 @@ static void audit_lane(struct shard *shard, enum lane lane, const struct entry_i
     }
     t->lane = lane;
     shard->lanes[lane].auditing = true;
-    claim_pending(ticket_out(shard), &shard->keys, lane, shard->sup->incarnation, AUDIT_PAGE, after);
+    claim_pending(ticket_out(shard), &shard->keys, lane, shard->sup->incarnation, AUDIT_PAGE,
+                  after);
     ticket_expect(shard, on_pending, t);
 }
 

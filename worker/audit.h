@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * audit: what Redis says we hold must be what we hold. An XREADGROUP whose answer is lost leaves entries with a living
- * owner who never saw them: pending under our name and not known here in two looks, they are fetched and run.
+ * audit: what Redis says we hold must be what we hold. An XREADGROUP whose answer is lost leaves
+ * entries with a living owner who never saw them: pending under our name and not known here in two
+ * looks, they are fetched and run.
  */
 #ifndef WORKER_AUDIT_H
 #define WORKER_AUDIT_H

@@ -39,7 +39,8 @@ static void on_left(void *ctx, void *data, const struct redisReply *r)
         return;
     }
     if (released)
-        log_event(LOG_INFO, "leave", LOG_STR("queue", shard->keys.queue), LOG_INT("released", released), LOG_END);
+        log_event(LOG_INFO, "leave", LOG_STR("queue", shard->keys.queue),
+                  LOG_INT("released", released), LOG_END);
     if (more) {
         claim_leave(link_out(s->command), &shard->keys, s->incarnation);
         link_expect(s->command, on_left, s, shard);
@@ -67,7 +68,8 @@ static void stop(struct supervisor *s)
         clean &= s->shards[i]->state != SHARD_ALIVE;
     if (clean)
         identity_forget(s->identity);
-    log_event(LOG_INFO, "drained", LOG_STR("left", clean ? "yes" : "no: leases give back what was held"), LOG_END);
+    log_event(LOG_INFO, "drained",
+              LOG_STR("left", clean ? "yes" : "no: leases give back what was held"), LOG_END);
     loop_stop(s->loop);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * closing: carries out what drain.c decides: stops claiming, gives back, leaves every partition, ends the loop.
+ * closing: carries out what drain.c decides: stops claiming, gives back, leaves every partition,
+ * ends the loop.
  */
 #ifndef WORKER_CLOSING_H
 #define WORKER_CLOSING_H

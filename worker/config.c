@@ -130,7 +130,8 @@ static int take_servers(struct worker_config *c, jobq_err *err)
     return code == JOBQ_OK ? JOBQ_OK : config_no_memory(err);
 }
 
-/* What handlers may ask for: how to reach the forum and its mail server; and what the executor itself must know. */
+/* What handlers may ask for: how to reach the forum and its mail server; and what the executor
+ * itself must know. */
 static bool is_for_handlers(const char *option)
 {
     return strcmp(option, "postgres") == 0 || strcmp(option, "schema") == 0 ||

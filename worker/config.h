@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config: what jobd is told to do, as plain fields, from the table in config.def (base/conf does the reading).
+ * config: what jobd is told to do, as plain fields, from the table in config.def (base/conf does
+ * the reading).
  *
- * A struct worker_config never changes: a reload makes a new one, and the caller frees the old one when nothing points
- * into it any more. Every field is checked, every default filled in. One thread.
+ * A struct worker_config never changes: a reload makes a new one, and the caller frees the old one
+ * when nothing points into it any more. Every field is checked, every default filled in. One
+ * thread.
  */
 #ifndef WORKER_CONFIG_H
 #define WORKER_CONFIG_H
@@ -28,7 +30,8 @@ struct worker_queue {
     int partitions; /* 1..256: wanted when the queue is new; jobq:queues tells what is */
 };
 
-/* What holds for jobs that do not say otherwise: of one type, or the defaults. Complete: nothing is "not set". */
+/* What holds for jobs that do not say otherwise: of one type, or the defaults. Complete: nothing is
+ * "not set". */
 struct worker_limits {
     const char *type; /* NULL in the defaults */
     size_t type_len;
@@ -78,8 +81,9 @@ struct worker_config {
     enum log_format log_format;
 
     /*
-     * key, value, key, value …: what a handler's host->config() answers ("mail.url", "forum.media_root", "schema",
-     * "postgres", …), only those set. Ready for frame_put_strings(FRAME_CONFIG). Holds secrets: never log, argv or env.
+     * key, value, key, value …: what a handler's host->config() answers ("mail.url",
+     * "forum.media_root", "schema", "postgres", …), only those set. Ready for
+     * frame_put_strings(FRAME_CONFIG). Holds secrets: never log, argv or env.
      */
     const char *const *host_strings;
     size_t host_count; /* strings: twice the pairs */
@@ -93,25 +97,30 @@ struct worker_config {
 };
 
 /*
- * Reads flags, environment and files. argv and envp are borrowed for the life of *out (reload reads them again).
+ * Reads flags, environment and files. argv and envp are borrowed for the life of *out (reload reads
+ * them again).
  *
  * JOBQ_OK with *out set: run. Caller frees with worker_config_free().
- * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample or --print-markdown did all there was to do and
- *   wrote to stdout: exit 0.
+ * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample or --print-markdown did
+ *   all there was to do and wrote to stdout: exit 0.
  * JOBQ_ECONFIG: exit 78. JOBQ_EINVAL: not a usage of jobd: exit 2. JOBQ_ENOMEM, JOBQ_EINTERNAL.
  */
 MUST_CHECK int worker_config_load(int argc, const char *const *argv, const char *const *envp,
                                   struct worker_config **out, jobq_err *err);
 /*
- * Reads the same sources again. JOBQ_ECONFIG: something is wrong or needs a restart; nothing changes, current stays.
+ * Reads the same sources again. JOBQ_ECONFIG: something is wrong or needs a restart; nothing
+ * changes, current stays.
  */
 MUST_CHECK int worker_config_reload(const struct worker_config *current, struct worker_config **out,
                                     jobq_err *err);
 void worker_config_free(struct worker_config *c); /* wipes secrets; NULL is fine */
 
-/* Limits of a type (bytes need no NUL); those of the defaults when it has none of its own. Never NULL. */
-const struct worker_limits *worker_config_limits(const struct worker_config *c, const char *type, size_t len);
-/* Where a value came from, by option name: "default", "/etc/jobq/jobd.conf:12", "environment JOBQ_REDIS". */
+/* Limits of a type (bytes need no NUL); those of the defaults when it has none of its own. Never
+ * NULL. */
+const struct worker_limits *worker_config_limits(const struct worker_config *c, const char *type,
+                                                 size_t len);
+/* Where a value came from, by option name: "default", "/etc/jobq/jobd.conf:12", "environment
+ * JOBQ_REDIS". */
 const char *worker_config_source(const struct worker_config *c, const char *option);
 /* The exit status of jobd for a failure: 78 for JOBQ_ECONFIG, 2 for JOBQ_EINVAL, else 70. */
 int worker_config_exit_status(int code);

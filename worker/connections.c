@@ -28,8 +28,8 @@ static void on_client_info(void *ctx, void *data, const struct redisReply *r)
     size_t n = strlen(local);
     bool direct = addr && strncmp(addr + 6, local, n) == 0 && addr[6 + n] == ' ';
     if (!direct)
-        log_event(LOG_INFO, "presence.off", LOG_STR("why", "behind a proxy, or CLIENT INFO is not allowed"),
-                  LOG_END);
+        log_event(LOG_INFO, "presence.off",
+                  LOG_STR("why", "behind a proxy, or CLIENT INFO is not allowed"), LOG_END);
     s->presence_off = !direct;
     for (size_t i = 0; i < s->shard_count; i++)
         lease_use_presence(s->shards[i]->lease, direct);
@@ -43,8 +43,8 @@ static void lose_client(struct supervisor *s, enum link_index i, const struct li
 }
 
 /*
- * A connection that broke on our side may live on in Redis with a read under way: end it, then audit. A server that was
- * started again counts from 1: there the number would be somebody else's.
+ * A connection that broke on our side may live on in Redis with a read under way: end it, then
+ * audit. A server that was started again counts from 1: there the number would be somebody else's.
  */
 static void kill_lost_clients(struct supervisor *s)
 {
@@ -147,13 +147,16 @@ int connections_make(struct supervisor *s, jobq_err *err)
     int64_t pause = s->config->lease_ms / 2;
     struct link_hooks command = {.ctx = s, .on_up = on_command_up, .on_down = on_command_down};
     struct link_hooks reader = {.ctx = s, .on_up = on_reader_up, .on_down = on_reader_down};
-    struct link_hooks subscriber = {
-        .ctx = s, .on_up = on_subscriber_up, .on_down = on_subscriber_down, .on_message = on_message};
+    struct link_hooks subscriber = {.ctx = s,
+                                    .on_up = on_subscriber_up,
+                                    .on_down = on_subscriber_down,
+                                    .on_message = on_message};
     pause = MIN(pause, 2500); /* back within 5 s of healing, with jitter (G36) */
     int rc = link_new(s->loop, url, "jobd-command", "command", pause, &command, &s->command, err);
     if (!rc)
         rc = link_new(s->loop, url, "jobd-reader", "reader", pause, &reader, &s->reader, err);
     if (!rc)
-        rc = link_new(s->loop, url, "jobd-subscriber", "subscriber", pause, &subscriber, &s->subscriber, err);
+        rc = link_new(s->loop, url, "jobd-subscriber", "subscriber", pause, &subscriber,
+                      &s->subscriber, err);
     return rc;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connections: the three Redis connections of a jobd and what happens when each comes and goes: command (beats, scripts,
- * reads that do not block), reader (the one blocked read), subscriber (presence and wake-ups; RESP2 allows neither a
- * subscriber nor a blocked reader to do anything else).
+ * connections: the three Redis connections of a jobd and what happens when each comes and goes:
+ * command (beats, scripts, reads that do not block), reader (the one blocked read), subscriber
+ * (presence and wake-ups; RESP2 allows neither a subscriber nor a blocked reader to do anything
+ * else).
  */
 #ifndef WORKER_CONNECTIONS_H
 #define WORKER_CONNECTIONS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drain: how jobd comes to an end: nothing is claimed any more, what runs may finish within the grace, near its end
- * handlers are told, at its end they are killed; then everything still pending is given back and jobd exits.
+ * drain: how jobd comes to an end: nothing is claimed any more, what runs may finish within the
+ * grace, near its end handlers are told, at its end they are killed; then everything still pending
+ * is given back and jobd exits.
  *
  * Decision logic only: a view of the counts and a time go in, one action at a time comes out.
  */
@@ -12,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DRAIN_ASK_MS 5000   /* before the grace ends, running handlers are told (half of a grace shorter than twice that) */
+#define DRAIN_ASK_MS 5000   /* before the grace ends, running handlers are told (half of a grace
+                             * shorter than twice that) */
 #define DRAIN_LEAVE_MS 3000 /* to settle and to give back; then leases do it for us */
 
 enum drain_phase { DRAIN_NOT, DRAIN_FINISHING, DRAIN_LEAVING, DRAIN_OVER };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_env: the environment an executor is given: a list of names, so that no secret of jobd's reaches a handler.
+ * executor_env: the environment an executor is given: a list of names, so that no secret of jobd's
+ * reaches a handler.
  */
 #ifndef WORKER_EXECUTOR_ENV_H
 #define WORKER_EXECUTOR_ENV_H

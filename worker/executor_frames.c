@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_frames: what an executor says, read by the supervisor, which believes none of it: whatever does not fit
- * ends that executor and nothing else.
+ * executor_frames: what an executor says, read by the supervisor, which believes none of it:
+ * whatever does not fit ends that executor and nothing else.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -134,7 +134,8 @@ static int take_child(struct executor *x, const struct frame *f)
     struct job_child *child = copy_child(&c);
     if (!child)
         return JOBQ_ENOMEM;
-    /* max_payload was the executor's to keep, when the job could still be told; it may have changed since. */
+    /* max_payload was the executor's to keep, when the job could still be told; it may have changed
+     * since. */
     if (enqueue_check(&child->spec, JOBQ_PAYLOAD_HARD_MAX, &cause, NULL)) {
         mem_free(child);
         return JOBQ_EPROTO;
@@ -246,7 +247,8 @@ static bool take_frames(struct pool *p, struct executor *x)
             rc = take_frame(p, x, &f);
         if (rc) {
             log_event(LOG_ERROR, "executor.protocol", LOG_INT("pid", x->pid),
-                      LOG_INT("frame", used ? (int)f.kind : -1), LOG_STR("error", jobq_strerror(rc)), LOG_END);
+                      LOG_INT("frame", used ? (int)f.kind : -1),
+                      LOG_STR("error", jobq_strerror(rc)), LOG_END);
             buf_clear(&x->in);
             pool_kill_executor(x, "spoke what is not the protocol");
             return false;
@@ -271,7 +273,8 @@ bool executor_read_frames(struct pool *p, struct executor *x)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return true;
         if (n <= 0) {
-            /* Closed: its death follows by the pidfd; a process that closed its socket and lives on is ended. */
+            /* Closed: its death follows by the pidfd; a process that closed its socket and lives on
+             * is ended. */
             loop_io_remove(x->io);
             x->io = NULL;
             if (x->process.pid > 0 && x->state != EXECUTOR_RETIRING)

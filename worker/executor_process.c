@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_process: an executor as a process: its channels, its start, its two descriptors in the loop, its end.
+ * executor_process: an executor as a process: its channels, its start, its two descriptors in the
+ * loop, its end.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -34,7 +34,8 @@ static void learn_types(struct supervisor *s, const struct frame_type *types, si
     log_event(LOG_INFO, "types", LOG_STR("types", s->types_text), LOG_END);
 }
 
-static void on_executor_ready(void *ctx, struct executor *x, const struct frame_type *types, size_t n)
+static void on_executor_ready(void *ctx, struct executor *x, const struct frame_type *types,
+                              size_t n)
 {
     struct supervisor *s = ctx;
     struct dispatch_executor *turn;

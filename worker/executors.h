@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executors: what the supervisor does when an executor is ready, moves on, ends a job, dies or loses its database.
+ * executors: what the supervisor does when an executor is ready, moves on, ends a job, dies or
+ * loses its database.
  */
 #ifndef WORKER_EXECUTORS_H
 #define WORKER_EXECUTORS_H

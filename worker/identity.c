@@ -67,13 +67,13 @@ static void read_predecessor(struct identity *id, char *out, size_t size)
     if (n <= 0)
         return;
     line[n] = '\0';
-    if (sscanf(line, "%63s %63s %127s", machine, boot, name) == 3 && strcmp(machine, id->machine) == 0 &&
-        strcmp(boot, id->boot) == 0)
+    if (sscanf(line, "%63s %63s %127s", machine, boot, name) == 3 &&
+        strcmp(machine, id->machine) == 0 && strcmp(boot, id->boot) == 0)
         snprintf(out, size, "%s", name);
 }
 
-int identity_open(const char *state_dir, const char *instance, struct identity **out, char *predecessor,
-                  size_t size, jobq_err *err)
+int identity_open(const char *state_dir, const char *instance, struct identity **out,
+                  char *predecessor, size_t size, jobq_err *err)
 {
     char path[4096];
     int rc = JOBQ_ECONFIG;
@@ -95,11 +95,14 @@ int identity_open(const char *state_dir, const char *instance, struct identity *
     }
     id->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (id->fd < 0) {
-        error_set(err, rc, "%s: %s; jobd must be able to write in state_dir", path, strerror(errno));
+        error_set(err, rc, "%s: %s; jobd must be able to write in state_dir", path,
+                  strerror(errno));
         goto out;
     }
     if (flock(id->fd, LOCK_EX | LOCK_NB)) {
-        error_set(err, rc, "%s is locked: a jobd of instance \"%s\" runs already; stop it, or give this one another --instance",
+        error_set(err, rc,
+                  "%s is locked: a jobd of instance \"%s\" runs already; stop it, or give this one "
+                  "another --instance",
                   path, instance);
         goto out;
     }
@@ -118,7 +121,8 @@ int identity_new_name(struct identity *id, char *name, size_t size, jobq_err *er
     char line[LINE_SIZE];
     if (id_random(&bits, sizeof(bits)))
         return error_set(err, JOBQ_EINTERNAL, "the kernel gives no random bytes");
-    snprintf(name, size, "%s-%.8s-%d-%016llx", id->host, id->boot, (int)getpid(), (unsigned long long)bits);
+    snprintf(name, size, "%s-%.8s-%d-%016llx", id->host, id->boot, (int)getpid(),
+             (unsigned long long)bits);
     int n = snprintf(line, sizeof(line), "%s %s %s\n", id->machine, id->boot, name);
     if (pwrite(id->fd, line, (size_t)n, 0) != n || ftruncate(id->fd, n) || fdatasync(id->fd))
         return error_set(err, JOBQ_ECONFIG, "state file: %s", strerror(errno));

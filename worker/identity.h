@@ -2,9 +2,9 @@
 /*
  * identity: who this jobd is: the locked state file of its instance, and incarnation names.
  *
- * The file <state_dir>/<instance>.state is locked (flock) for life and holds machine id, boot id and incarnation. Who
- * holds the lock knows that the incarnation written there, of this machine and this boot, is dead: a process loses its
- * locks when it ends, however it ends.
+ * The file <state_dir>/<instance>.state is locked (flock) for life and holds machine id, boot id
+ * and incarnation. Who holds the lock knows that the incarnation written there, of this machine and
+ * this boot, is dead: a process loses its locks when it ends, however it ends.
  */
 #ifndef WORKER_IDENTITY_H
 #define WORKER_IDENTITY_H

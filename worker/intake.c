@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * intake: claimed entries become jobs: registered by lane and entry id, checked, and given to dispatch; or decided at
- * once: corrupt, of a newer format, of a type nobody here knows, expired, exhausted by losses.
+ * intake: claimed entries become jobs: registered by lane and entry id, checked, and given to
+ * dispatch; or decided at once: corrupt, of a newer format, of a type nobody here knows, expired,
+ * exhausted by losses.
  */
 #include <string.h>
 
@@ -66,7 +67,8 @@ size_t intake_held(const struct supervisor *s)
     return n;
 }
 
-/* The fields of an entry that is not ours, flattened: name=value lines, so that nothing of it is lost. */
+/* The fields of an entry that is not ours, flattened: name=value lines, so that nothing of it is
+ * lost. */
 static void flatten(const struct redisReply *fields, struct buf *out)
 {
     buf_init(out, RAW_MAX);

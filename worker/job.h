@@ -2,8 +2,9 @@
 /*
  * job: one claimed job in the supervisor's hands, from the claim until its outcome is durable.
  *
- * One allocation holds the struct and the entry's bytes. Exactly one owner at a time, told by stage; the registry of its
- * shard (held by lane and entry id) always knows it. Freed when Redis has answered the acknowledgement or the fail.
+ * One allocation holds the struct and the entry's bytes. Exactly one owner at a time, told by
+ * stage; the registry of its shard (held by lane and entry id) always knows it. Freed when Redis
+ * has answered the acknowledgement or the fail.
  */
 #ifndef WORKER_JOB_H
 #define WORKER_JOB_H
@@ -68,7 +69,8 @@ struct job {
     struct job_child **children_tail;
     size_t children_unsent; /* not stored yet */
     size_t children_asked;  /* sent, not answered */
-    struct executor *executor; /* that ran it: wants to hear that stored children were sent; may be gone */
+    struct executor *executor; /* that ran it: wants to hear that stored children were sent; may be
+                                * gone */
 
     /* what becomes of it */
     bool succeeded;
@@ -79,8 +81,10 @@ struct job {
     char bytes[]; /* h, NUL, p, NUL */
 };
 
-/* One log line that carries id, type, queue and attempt; with one more field. j NULL: only the field. */
-void job_log(const struct job *j, enum log_level level, const char *event, const char *key, const char *value);
+/* One log line that carries id, type, queue and attempt; with one more field. j NULL: only the
+ * field. */
+void job_log(const struct job *j, enum log_level level, const char *event, const char *key,
+             const char *value);
 /* The queue it was claimed from. */
 const char *job_own_queue(const struct job *j);
 struct frame_str job_queue_name(const struct job *j);

@@ -64,10 +64,12 @@ static uint64_t rank_score(const char *partition, const char *name)
     return h;
 }
 
-int lease_new(const char *partition, const char *name, int64_t lease_ms, struct lease **out, jobq_err *err)
+int lease_new(const char *partition, const char *name, int64_t lease_ms, struct lease **out,
+              jobq_err *err)
 {
     if (strlen(name) >= NAME_SIZE)
-        return error_set(err, JOBQ_EINVAL, "incarnation name is longer than %d bytes", NAME_SIZE - 1);
+        return error_set(err, JOBQ_EINVAL, "incarnation name is longer than %d bytes",
+                         NAME_SIZE - 1);
     struct lease *l = mem_zalloc(1, sizeof(*l));
     if (!l)
         return error_set(err, JOBQ_ENOMEM, "out of memory");
@@ -149,8 +151,8 @@ static void suspect_no_more(struct peer *p)
 }
 
 /* Takes in what Redis says of one name; silence is counted only by a regular beat. */
-static int observe(struct lease *l, const char *name, bool fenced, int64_t counter, bool count_silence,
-                   jobq_err *err)
+static int observe(struct lease *l, const char *name, bool fenced, int64_t counter,
+                   bool count_silence, jobq_err *err)
 {
     if (strlen(name) >= NAME_SIZE || strcmp(name, l->name) == 0)
         return JOBQ_OK; /* no incarnation of ours has such a name: sweep's business, not ours */
@@ -195,8 +197,8 @@ static void unmention_all(struct lease *l)
         l->peers[i].mentioned = false;
 }
 
-int lease_beat_answered(struct lease *l, const struct claim_beat *beat, int64_t sent_ms, int64_t now_ms,
-                        jobq_err *err)
+int lease_beat_answered(struct lease *l, const struct claim_beat *beat, int64_t sent_ms,
+                        int64_t now_ms, jobq_err *err)
 {
     l->beating = false;
     l->proved_ms = MAX(l->proved_ms, sent_ms);
@@ -298,7 +300,8 @@ void lease_reconnected(struct lease *l)
     }
 }
 
-void lease_act_answered(struct lease *l, const char *victim, enum lease_result result, int64_t now_ms)
+void lease_act_answered(struct lease *l, const char *victim, enum lease_result result,
+                        int64_t now_ms)
 {
     struct peer *p = find_peer(l, victim);
     if (!p)
@@ -355,7 +358,8 @@ static int64_t look_interval(const struct lease *l, int64_t now_ms)
 static int64_t turn_ms(const struct lease *l, const struct peer *p, unsigned rank, int64_t now_ms)
 {
     int64_t since = p->suspect_ms >= 0 ? p->suspect_ms : now_ms;
-    return strcmp(p->name, l->dead_for_certain) == 0 ? since : since + (int64_t)rank * LEASE_RANK_MS;
+    return strcmp(p->name, l->dead_for_certain) == 0 ? since
+                                                     : since + (int64_t)rank * LEASE_RANK_MS;
 }
 
 static bool next_act_on_peer(struct lease *l, int64_t now_ms, struct lease_action *out)

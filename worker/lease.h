@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lease: proof that this incarnation is alive on one partition, and the judgement whether others are.
+ * lease: proof that this incarnation is alive on one partition, and the judgement whether others
+ * are.
  *
- * Decision logic only: it is told what Redis answered and what time it is, and says what to do next. Silence is
- * counted in our own accepted beats, never in seconds, so a frozen Redis, a failover, a clock step or a pause of our
- * own count for nothing. Presence makes it faster: a name that we ourselves have seen subscribed on this
- * connection, and that has been absent for LEASE_GONE_MS, and from as many of our looks as go into that time, without
- * a beat, is dead.
+ * Decision logic only: it is told what Redis answered and what time it is, and says what to do
+ * next. Silence is counted in our own accepted beats, never in seconds, so a frozen Redis, a
+ * failover, a clock step or a pause of our own count for nothing. Presence makes it faster: a name
+ * that we ourselves have seen subscribed on this connection, and that has been absent for
+ * LEASE_GONE_MS, and from as many of our looks as go into that time, without a beat, is dead.
  *
  * Lives as long as the incarnation. Single thread, no I/O.
  */
@@ -46,13 +47,14 @@ struct lease_action {
 };
 
 /* partition: its key base, for ranking. name: our incarnation. Caller frees with lease_free(). */
-MUST_CHECK int lease_new(const char *partition, const char *name, int64_t lease_ms, struct lease **out,
-                         jobq_err *err);
+MUST_CHECK int lease_new(const char *partition, const char *name, int64_t lease_ms,
+                         struct lease **out, jobq_err *err);
 void lease_free(struct lease *l);
 
 /* Registration was answered; the first beat is due at once. sent_ms: when it was sent. */
 void lease_registered(struct lease *l, int64_t sent_ms, int64_t now_ms);
-/* An accepted beat, sent at sent_ms: proof of life counts from the sending. counted: one of the regular beats. */
+/* An accepted beat, sent at sent_ms: proof of life counts from the sending. counted: one of the
+ * regular beats. */
 MUST_CHECK int lease_beat_answered(struct lease *l, const struct claim_beat *beat, int64_t sent_ms,
                                    int64_t now_ms, jobq_err *err);
 /* No answer, or an error: it proves nothing and is sent again after a beat. */
@@ -61,7 +63,8 @@ void lease_beat_failed(struct lease *l, int64_t now_ms);
 void lease_beat_soon(struct lease *l, int64_t now_ms);
 /* Others cannot see us subscribed for now: beat so often that nobody takes that for death. */
 void lease_hidden(struct lease *l, bool hidden, int64_t now_ms);
-/* What HGETALL alive told between beats: new names, new counters; counts no silence. One call a peer. */
+/* What HGETALL alive told between beats: new names, new counters; counts no silence. One call a
+ * peer. */
 MUST_CHECK int lease_look_peer(struct lease *l, const char *name, bool fenced, int64_t counter,
                                int64_t now_ms, jobq_err *err);
 /* The look is complete: names it did not mention are gone. */
@@ -71,7 +74,8 @@ void lease_look_failed(struct lease *l, int64_t now_ms);
 void lease_presence(struct lease *l, const char *name, int64_t subscribers, int64_t now_ms);
 /* Off behind a proxy or without the permission: then only silence counts. */
 void lease_use_presence(struct lease *l, bool use);
-/* Our own connection was lost: all counting starts again, and nobody has been seen subscribed on the new one. */
+/* Our own connection was lost: all counting starts again, and nobody has been seen subscribed on
+ * the new one. */
 void lease_reconnected(struct lease *l);
 enum lease_result {
     LEASE_ACT_FENCED, /* the fence took: its jobs are to be reaped */
@@ -80,7 +84,8 @@ enum lease_result {
     LEASE_ACT_RETRY,  /* an error: again later */
 };
 /* A fence or a reap was answered. */
-void lease_act_answered(struct lease *l, const char *victim, enum lease_result result, int64_t now_ms);
+void lease_act_answered(struct lease *l, const char *victim, enum lease_result result,
+                        int64_t now_ms);
 
 /* This name is dead for certain: its lock is ours. It is fenced at once when it is met. */
 void lease_declare_dead(struct lease *l, const char *name);
@@ -90,7 +95,8 @@ struct lease_action lease_next(struct lease *l, int64_t now_ms);
 /* When to call again at the latest (monotonic ms). */
 int64_t lease_due_ms(const struct lease *l, int64_t now_ms);
 
-/* May a job be started now? False once the lease, less one beat, has passed without an accepted beat. */
+/* May a job be started now? False once the lease, less one beat, has passed without an accepted
+ * beat. */
 bool lease_may_start(const struct lease *l, int64_t now_ms);
 /* When lease_may_start() turns false without another beat. */
 int64_t lease_proof_ends_ms(const struct lease *l);

@@ -55,7 +55,8 @@ static void on_timer(void *ctx, int64_t now_ms);
 static void on_turn_end(void *ctx, int64_t now_ms);
 
 int link_new(struct loop *loop, const struct redis_url *url, const char *name, const char *word,
-             int64_t longest_pause_ms, const struct link_hooks *hooks, struct link **out, jobq_err *err)
+             int64_t longest_pause_ms, const struct link_hooks *hooks, struct link **out,
+             jobq_err *err)
 {
     int rc;
     struct link *l = mem_zalloc(1, sizeof(*l));
@@ -141,7 +142,8 @@ static void watch(struct link *l)
         loop_io_remove(l->io);
         l->io = NULL;
         l->io_fd = -1;
-        if (fd >= 0 && loop_io_add(l->loop, fd, conn_events(l->conn), on_io, l, &l->io, &err) == JOBQ_OK)
+        if (fd >= 0 &&
+            loop_io_add(l->loop, fd, conn_events(l->conn), on_io, l, &l->io, &err) == JOBQ_OK)
             l->io_fd = fd;
     } else if (l->io && loop_io_set(l->io, conn_events(l->conn), &err)) {
         link_break(l, err.msg);
@@ -206,8 +208,9 @@ static void go_up(struct link *l)
     l->pause_ms = 0;
     l->tried_at_once = false;
     l->trouble[0] = '\0';
-    log_event(LOG_INFO, "redis.up", LOG_STR("connection", l->word), LOG_STR("server", conn_where(l->conn)),
-              LOG_INT("client_id", conn_client_id(l->conn)), LOG_END);
+    log_event(LOG_INFO, "redis.up", LOG_STR("connection", l->word),
+              LOG_STR("server", conn_where(l->conn)), LOG_INT("client_id", conn_client_id(l->conn)),
+              LOG_END);
     if (l->hooks.on_up)
         l->hooks.on_up(l->hooks.ctx);
 }
@@ -438,8 +441,9 @@ bool link_judge(struct link *l, const struct redisReply *reply)
     if (!reply_is_error(reply))
         return false;
     enum reply_class c = reply_class_of(reply);
-    log_event(LOG_WARN, "redis.error", LOG_STR("connection", l->word), LOG_STR("server", conn_where(l->conn)),
-              LOG_STR("class", reply_class_name(c)), LOG_STR("error", reply_text(reply)), LOG_END);
+    log_event(LOG_WARN, "redis.error", LOG_STR("connection", l->word),
+              LOG_STR("server", conn_where(l->conn)), LOG_STR("class", reply_class_name(c)),
+              LOG_STR("error", reply_text(reply)), LOG_END);
     if (c == REPLY_DEMOTED)
         link_break(l, reply_text(reply));
     return true;

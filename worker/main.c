@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jobd: reads its configuration and runs the supervisor. Exit status: 0 drained, 2 usage, 70 a bug, 78 configuration.
+ * jobd: reads its configuration and runs the supervisor. Exit status: 0 drained, 2 usage, 70 a bug,
+ * 78 configuration.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -14,7 +15,8 @@ int main(int argc, char **argv)
     struct worker_config *config = NULL;
     jobq_err err = {0};
     int status = 0;
-    int rc = worker_config_load(argc, (const char *const *)argv, (const char *const *)environ, &config, &err);
+    int rc = worker_config_load(argc, (const char *const *)argv, (const char *const *)environ,
+                                &config, &err);
     if (rc) {
         fprintf(stderr, "jobd: %s\n", err.msg);
         return worker_config_exit_status(rc);

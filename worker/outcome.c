@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outcome: decided jobs become acknowledgements and fails, in batches by lane; children are stored before their parent is
- * acknowledged. What Redis did not answer is sent again: both scripts act only on what is still pending, so a
- * repeat is harmless.
+ * outcome: decided jobs become acknowledgements and fails, in batches by lane; children are stored
+ * before their parent is acknowledged. What Redis did not answer is sent again: both scripts act
+ * only on what is still pending, so a repeat is harmless.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,8 @@
 
 /* ---- logging ---- */
 
-void job_log(const struct job *j, enum log_level level, const char *event, const char *key, const char *value)
+void job_log(const struct job *j, enum log_level level, const char *event, const char *key,
+             const char *value)
 {
     char id[JOBQ_ID_TEXT_SIZE];
     if (!log_is_enabled(level))
@@ -34,7 +35,8 @@ void job_log(const struct job *j, enum log_level level, const char *event, const
         return;
     }
     jobq_id_format(&j->header.id, id);
-    log_event(level, event, LOG_STR("job", id), LOG_BYTES("type", j->header.type, j->header.type_len),
+    log_event(level, event, LOG_STR("job", id),
+              LOG_BYTES("type", j->header.type, j->header.type_len),
               LOG_STR("queue", job_own_queue(j)), LOG_INT("attempt", j->header.attempts + 1),
               LOG_STR(key, value), LOG_END);
 }
@@ -55,10 +57,11 @@ static void log_done(const struct job *j)
     if (!log_is_enabled(LOG_INFO))
         return;
     jobq_id_format(&j->header.id, id);
-    log_event(LOG_INFO, "job.done", LOG_STR("job", id), LOG_BYTES("type", j->header.type, j->header.type_len),
+    log_event(LOG_INFO, "job.done", LOG_STR("job", id),
+              LOG_BYTES("type", j->header.type, j->header.type_len),
               LOG_STR("queue", job_own_queue(j)), LOG_INT("attempt", j->header.attempts + 1),
-              LOG_INT("ms", (j->run_us + 500) / 1000), LOG_INT("us", j->run_us), LOG_INT("wait_ms", j->wait_ms),
-              LOG_BYTES("text", j->text, j->text_len), LOG_END);
+              LOG_INT("ms", (j->run_us + 500) / 1000), LOG_INT("us", j->run_us),
+              LOG_INT("wait_ms", j->wait_ms), LOG_BYTES("text", j->text, j->text_len), LOG_END);
 }
 
 static const char *event_word(enum retry_event event)
@@ -73,10 +76,13 @@ static const char *event_word(enum retry_event event)
     return words[event];
 }
 
-static void log_failed(const struct job *j, enum retry_event event, const char *text, size_t text_len)
+static void log_failed(const struct job *j, enum retry_event event, const char *text,
+                       size_t text_len)
 {
-    static const char *const fates[] = {
-        [CLAIM_LATER] = "later", [CLAIM_DEAD] = "dead", [CLAIM_PARKED] = "parked", [CLAIM_RECOVERED] = "recovered"};
+    static const char *const fates[] = {[CLAIM_LATER] = "later",
+                                        [CLAIM_DEAD] = "dead",
+                                        [CLAIM_PARKED] = "parked",
+                                        [CLAIM_RECOVERED] = "recovered"};
     char id[JOBQ_ID_TEXT_SIZE] = "", entry[ENTRY_ID_TEXT_SIZE];
     enum log_level level = event == RETRY_SNOOZED || event == RETRY_RELEASED ? LOG_INFO : LOG_WARN;
     if (j->failed.has_id)
@@ -108,8 +114,10 @@ void outcome_succeeded(struct supervisor *s, struct job *j)
     put_ending(s, j);
 }
 
-/* The header as the copy will carry it. JOBQ_ENOMEM leaves the old one: the counts are lost, the job is not. */
-static void make_new_header(struct job *j, const struct retry_decision *d, const char *text, size_t text_len)
+/* The header as the copy will carry it. JOBQ_ENOMEM leaves the old one: the counts are lost, the
+ * job is not. */
+static void make_new_header(struct job *j, const struct retry_decision *d, const char *text,
+                            size_t text_len)
 {
     struct job_header h = j->header;
     struct buf b;
@@ -135,9 +143,15 @@ void outcome_failed(struct supervisor *s, struct job *j, enum retry_event event,
     struct retry_decision d =
         retry_decide(event, &j->header, delay_ms, &j->limits, id_random_below(UINT64_MAX));
     struct claim_failed *f = &j->failed;
-    *f = (struct claim_failed){
-        .entry = j->entry, .action = d.action, .reason = d.reason, .count = d.count, .delay_ms = d.delay_ms,
-        .h = j->h, .h_len = j->h_len, .p = j->p, .p_len = j->p_len};
+    *f = (struct claim_failed){.entry = j->entry,
+                               .action = d.action,
+                               .reason = d.reason,
+                               .count = d.count,
+                               .delay_ms = d.delay_ms,
+                               .h = j->h,
+                               .h_len = j->h_len,
+                               .p = j->p,
+                               .p_len = j->p_len};
     if (j->header_valid) {
         f->has_id = true;
         f->id = j->header.id;
@@ -192,7 +206,8 @@ static void on_child_reply(void *ctx, void *data, const struct redisReply *r)
         return;
     }
     struct job *j = t->parent;
-    if (r && !supervisor_judge(s, r) && enqueue_reply(r, link_where(s->command), &answer, &err) == JOBQ_OK) {
+    if (r && !supervisor_judge(s, r) &&
+        enqueue_reply(r, link_where(s->command), &answer, &err) == JOBQ_OK) {
         t->child->spec.size = 0; /* stored */
         j->children_unsent--;
     }
@@ -230,7 +245,8 @@ static bool send_child(struct supervisor *s, struct job *j, struct job_child *c)
 static void send_children(struct supervisor *s, struct job *j)
 {
     j->stage = JOB_CHILDREN;
-    j->children_asked++; /* ours, so that an answer given at once does not settle it while we walk the list */
+    j->children_asked++; /* ours, so that an answer given at once does not settle it while we walk
+                          * the list */
     for (struct job_child *c = j->children; c; c = c->next)
         if (c->spec.size && !send_child(s, j, c))
             break;
@@ -276,7 +292,8 @@ void outcome_verdict(struct supervisor *s, struct executor *x, struct job *j)
         done(s, x, j);
         return;
     case FRAME_V_RETRY:
-        outcome_failed(s, j, drained ? RETRY_RELEASED : RETRY_FAILED, j->delay_ms, j->text, j->text_len);
+        outcome_failed(s, j, drained ? RETRY_RELEASED : RETRY_FAILED, j->delay_ms, j->text,
+                       j->text_len);
         return;
     case FRAME_V_SNOOZE:
         outcome_failed(s, j, RETRY_SNOOZED, j->delay_ms, j->text, j->text_len);
@@ -378,7 +395,8 @@ out:
 /* Takes up to max jobs of the same kind (succeeded or not) off the head of the lane's list. */
 static struct batch *take_batch(struct supervisor *s, struct shard_lane *lane, bool succeeded)
 {
-    struct batch *b = mem_alloc(sizeof(*b) + MIN(lane->ending_count, BATCH_MAX) * sizeof(b->jobs[0]));
+    struct batch *b =
+        mem_alloc(sizeof(*b) + MIN(lane->ending_count, BATCH_MAX) * sizeof(b->jobs[0]));
     if (!b)
         return NULL;
     *b = (struct batch){.s = s, .lane = lane, .generation = s->generation};
@@ -387,7 +405,8 @@ static struct batch *take_batch(struct supervisor *s, struct shard_lane *lane, b
         struct job *j = LIST_ENTRY(node, struct job, node);
         if (j->succeeded != succeeded)
             continue;
-        if (b->count == BATCH_MAX || (!succeeded && b->count && bytes + j->p_len > FAIL_BATCH_BYTES))
+        if (b->count == BATCH_MAX ||
+            (!succeeded && b->count && bytes + j->p_len > FAIL_BATCH_BYTES))
             break;
         bytes += j->p_len;
         list_remove(&j->node);
@@ -408,8 +427,8 @@ static void send_acks(struct supervisor *s, struct shard_lane *lane, struct batc
     }
     CRASH_POINT("finish.before_ack");
     s->sent |= SENT_ACK;
-    claim_ack(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation, supervisor_minute(s), d,
-              b->count);
+    claim_ack(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation,
+              supervisor_minute(s), d, b->count);
     link_expect(s->command, on_ack_reply, s, b);
 }
 
@@ -420,8 +439,8 @@ static void send_fails(struct supervisor *s, struct shard_lane *lane, struct bat
         f[i] = b->jobs[i]->failed;
     CRASH_POINT("fail.before_send");
     s->sent |= SENT_FAIL;
-    claim_fail(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation, supervisor_minute(s), f,
-               b->count);
+    claim_fail(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation,
+               supervisor_minute(s), f, b->count);
     link_expect(s->command, on_fail_reply, s, b);
 }
 

@@ -98,7 +98,8 @@ static void on_numsub(void *ctx, void *data, const struct redisReply *r)
         size_t n;
         int64_t subscribers;
         if (reply_bytes(r, i, &channel, &n) && n > prefix_len && reply_int(r, i + 1, &subscribers))
-            lease_presence(t->shard->lease, channel + prefix_len, subscribers, ticket_now(t->shard));
+            lease_presence(t->shard->lease, channel + prefix_len, subscribers,
+                           ticket_now(t->shard));
     }
 out:
     mem_free(t);
@@ -128,7 +129,8 @@ static void send_look(struct shard *shard)
     resp_str(ticket_out(shard), "NUMSUB");
     for (size_t i = 0; i < names; i++) {
         char channel[KEYS_MAX];
-        size_t n = keys_node(s->config->key_prefix, lease_peer_name(shard->lease, i), channel, sizeof(channel));
+        size_t n = keys_node(s->config->key_prefix, lease_peer_name(shard->lease, i), channel,
+                             sizeof(channel));
         resp_bytes(ticket_out(shard), channel, n);
     }
     ticket_expect(shard, on_numsub, numsub);
@@ -153,8 +155,8 @@ static void on_fence(void *ctx, void *data, const struct redisReply *r)
         goto out;
     if (rc == JOBQ_OK)
         log_event(LOG_WARN, "fenced", LOG_STR("incarnation", t->victim),
-                  LOG_STR("queue", t->shard->keys.queue), LOG_INT("partition", t->shard->keys.partition),
-                  LOG_END);
+                  LOG_STR("queue", t->shard->keys.queue),
+                  LOG_INT("partition", t->shard->keys.partition), LOG_END);
     lease_act_answered(t->shard->lease, t->victim, result, ticket_now(t->shard));
 out:
     mem_free(t);
@@ -181,8 +183,8 @@ static void on_reap(void *ctx, void *data, const struct redisReply *r)
         CRASH_POINT("reap.answered");
     if (rc == JOBQ_OK && (moved || !more))
         log_event(LOG_WARN, "reaped", LOG_STR("incarnation", t->victim), LOG_INT("jobs", moved),
-                  LOG_STR("queue", t->shard->keys.queue), LOG_INT("partition", t->shard->keys.partition),
-                  LOG_END);
+                  LOG_STR("queue", t->shard->keys.queue),
+                  LOG_INT("partition", t->shard->keys.partition), LOG_END);
     lease_act_answered(t->shard->lease, t->victim, result, ticket_now(t->shard));
 out:
     mem_free(t);

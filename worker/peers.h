@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * peers: carries out what lease.c decides about one partition: beats, looks at others, fences and reaps the dead.
+ * peers: carries out what lease.c decides about one partition: beats, looks at others, fences and
+ * reaps the dead.
  */
 #ifndef WORKER_PEERS_H
 #define WORKER_PEERS_H

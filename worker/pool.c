@@ -23,12 +23,13 @@
 #include "worker/job.h"
 #include "worker/pool_private.h"
 
-#define BUSY_TICK_MS 2     /* while an executor holds several jobs: their ends are seen in the page */
+#define BUSY_TICK_MS 2 /* while an executor holds several jobs: their ends are seen in the page */
 #define LIMIT_TICK_MS 50   /* how exactly time limits are kept */
 #define MEMORY_TICK_MS 1000
 #define STEADY_MS 1000     /* an executor that lived so long is replaced at once */
 #define LONGEST_PAUSE_MS 10000
-#define START_DEATHS 5     /* so many deaths before ready, in START_WINDOW_MS, at start: configuration */
+#define START_DEATHS 5     /* so many deaths before ready, in START_WINDOW_MS, at start:
+                            * configuration */
 #define START_WINDOW_MS 10000
 #define GOODBYE_MS 5000    /* to exit after FRAME_DRAIN */
 
@@ -122,7 +123,8 @@ static void end_job(struct pool *p, struct executor *x, struct job *j)
     list_remove(&j->node);
     x->held--;
     x->jobs_run++;
-    j->run_us = atomic_load_explicit(&x->page->run_us[j->seq % FRAME_HELD_MAX], memory_order_relaxed);
+    j->run_us =
+        atomic_load_explicit(&x->page->run_us[j->seq % FRAME_HELD_MAX], memory_order_relaxed);
     p->hooks.on_ended(p->hooks.ctx, x, j);
 }
 
@@ -329,7 +331,8 @@ void pool_flush(struct pool *p)
     }
 }
 
-/* What has not started, last first, so that pushing each to the front of a queue keeps the order. */
+/* What has not started, last first, so that pushing each to the front of a queue keeps the
+ * order. */
 static void return_unstarted(struct pool *p, struct executor *x, uint32_t started)
 {
     for (;;) {
@@ -392,7 +395,8 @@ static void settle_jobs(struct pool *p, struct executor *x, const char *why)
     }
 }
 
-/* At start, deaths before anything was ready come from the configuration; later they are waited out. */
+/* At start, deaths before anything was ready come from the configuration; later they are waited
+ * out. */
 static void count_failed_start(struct pool *p, const char *why, int64_t now_ms)
 {
     if (p->start_deaths == 0 || now_ms - p->first_start_death_ms > START_WINDOW_MS) {
@@ -427,7 +431,8 @@ void pool_bury(struct pool *p, struct executor *x, int status)
         count_failed_start(p, x->said[0] ? x->said : why, now);
     } else if (was == EXECUTOR_READY) {
         log_event(LOG_WARN, "executor.died", LOG_INT("pid", x->pid), LOG_STR("why", why), LOG_END);
-        /* Under a job it is that job's budget that ends it; one that dies by itself is not started in a frenzy. */
+        /* Under a job it is that job's budget that ends it; one that dies by itself is not started
+         * in a frenzy. */
         bool by_itself = !x->jobs_run && !had_job && now - x->born_ms < STEADY_MS;
         p->pause_ms = !by_itself ? 0 : p->pause_ms ? MIN(p->pause_ms * 2, LONGEST_PAUSE_MS) : 10;
     }

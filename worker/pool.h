@@ -2,9 +2,10 @@
 /*
  * pool: the executor processes: start, hand over, take back, time out, recycle, start again.
  *
- * An executor is a program of its own (fork + exec), one socketpair and one shared page (worker/frame.h). Nothing it
- * says is trusted. When it dies the page tells which job ran: that one crashed, what ended before ended, what had
- * not started goes back untouched. Single thread; never blocks.
+ * An executor is a program of its own (fork + exec), one socketpair and one shared page
+ * (worker/frame.h). Nothing it says is trusted. When it dies the page tells which job ran: that one
+ * crashed, what ended before ended, what had not started goes back untouched. Single thread; never
+ * blocks.
  */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
@@ -47,9 +48,10 @@ struct pool_hooks {
     void (*on_start_failed)(void *ctx, const char *why, bool at_start);
 };
 
-/* Borrows loop and config (pool_configure() gives a new one). Starts nothing yet. Caller frees with pool_free(). */
-MUST_CHECK int pool_new(struct loop *loop, const struct worker_config *config, const struct pool_hooks *hooks,
-                        struct pool **out, jobq_err *err);
+/* Borrows loop and config (pool_configure() gives a new one). Starts nothing yet. Caller frees with
+ * pool_free(). */
+MUST_CHECK int pool_new(struct loop *loop, const struct worker_config *config,
+                        const struct pool_hooks *hooks, struct pool **out, jobq_err *err);
 void pool_free(struct pool *p); /* kills what runs; jobs are not called back; NULL is fine */
 void pool_start(struct pool *p);
 /* New limits and number of executors. */
@@ -63,10 +65,12 @@ void pool_recall(struct pool *p, struct executor *x);
 void pool_children_sent(struct pool *p, struct executor *x, const uint8_t id[16]);
 /* Replaces an executor when it holds nothing more. */
 void pool_retire(struct pool *p, struct executor *x);
-/* No new executors from now on; idle ones end, busy ones are told to come to an end (soft: SIGTERM). */
+/* No new executors from now on; idle ones end, busy ones are told to come to an end (soft:
+ * SIGTERM). */
 void pool_drain(struct pool *p);
 void pool_ask_to_stop(struct pool *p);
-/* SIGKILL to all, at once: fenced, what they run is not ours any more. on_dropped() for each job, then on_gone(). */
+/* SIGKILL to all, at once: fenced, what they run is not ours any more. on_dropped() for each job,
+ * then on_gone(). */
 void pool_kill_all(struct pool *p);
 /* Looks at all pages now. */
 void pool_poll(struct pool *p);

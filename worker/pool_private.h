@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool_private: what pool.c and executor_frames.c share: the supervisor's side of one executor process.
+ * pool_private: what pool.c and executor_frames.c share: the supervisor's side of one executor
+ * process.
  */
 #ifndef WORKER_POOL_PRIVATE_H
 #define WORKER_POOL_PRIVATE_H

@@ -17,7 +17,8 @@
 #include "worker/link.h"
 #include "worker/state.h"
 
-#define QUEUES_MAX 4096 /* of one deployment: what a stranger can write into jobq:queues is bounded */
+#define QUEUES_MAX 4096 /* of one deployment: what a stranger can write into jobq:queues is
+                         * bounded */
 
 static void free_shard(struct shard *shard)
 {
@@ -62,8 +63,8 @@ int queues_reset_shard(struct shard *shard, jobq_err *err)
     return JOBQ_OK;
 }
 
-static int add_shard(struct supervisor *s, const char *queue, unsigned partition, struct shard **out,
-                     jobq_err *err)
+static int add_shard(struct supervisor *s, const char *queue, unsigned partition,
+                     struct shard **out, jobq_err *err)
 {
     int rc;
     struct shard **grown = mem_realloc(s->shards, (s->shard_count + 1) * sizeof(*grown));
@@ -176,13 +177,14 @@ static void on_queues(void *ctx, void *data, const struct redisReply *r)
         const char *name;
         size_t n;
         int64_t partitions;
-        if (!reply_bytes(r, i, &name, &n) || !reply_int(r, i + 1, &partitions) || !text_is_name(name, n) ||
-            partitions < 1 || partitions > KEYS_PARTITIONS_MAX) {
+        if (!reply_bytes(r, i, &name, &n) || !reply_int(r, i + 1, &partitions) ||
+            !text_is_name(name, n) || partitions < 1 || partitions > KEYS_PARTITIONS_MAX) {
             log_event(LOG_WARN, "queues.ignored", LOG_BYTES("queue", name, n), LOG_END);
             continue;
         }
         if (supervisor_add_queue(s, name, (unsigned)partitions, &err))
-            log_event(LOG_ERROR, "queues.failed", LOG_STR("queue", name), LOG_STR("error", err.msg), LOG_END);
+            log_event(LOG_ERROR, "queues.failed", LOG_STR("queue", name), LOG_STR("error", err.msg),
+                      LOG_END);
     }
     queues_subscribe(s);
 }
@@ -196,7 +198,8 @@ void queues_ask(struct supervisor *s, int64_t now_ms)
     s->queues_due_ms = now_ms + s->config->lease_ms;
     for (size_t i = 0; i < s->config->queue_count; i++) {
         const struct worker_queue *q = &s->config->queues[i];
-        enqueue_register_queue(link_out(s->command), s->config->key_prefix, q->name, (unsigned)q->partitions);
+        enqueue_register_queue(link_out(s->command), s->config->key_prefix, q->name,
+                               (unsigned)q->partitions);
         link_expect(s->command, NULL, NULL, NULL);
         link_expect(s->command, NULL, NULL, NULL);
     }
@@ -231,7 +234,8 @@ int queues_configure(struct supervisor *s, jobq_err *err)
     }
     for (size_t i = 0; i < s->config->queue_count; i++) {
         const struct worker_queue *wanted = &s->config->queues[i];
-        /* How many partitions there are is for jobq:queues to say; none is claimed from before it has. */
+        /* How many partitions there are is for jobq:queues to say; none is claimed from before it
+         * has. */
         int rc = supervisor_add_queue(s, wanted->name, 0, err);
         if (rc)
             return rc;

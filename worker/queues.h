@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queues: which queues exist (jobq:queues, asked for once a lease, so that nobody scans), their partitions as shards, and
- * which of them this jobd claims from.
+ * queues: which queues exist (jobq:queues, asked for once a lease, so that nobody scans), their
+ * partitions as shards, and which of them this jobd claims from.
  */
 #ifndef WORKER_QUEUES_H
 #define WORKER_QUEUES_H
@@ -15,7 +15,8 @@
 struct shard;
 struct supervisor;
 
-/* The queues of the configuration: made if new, weights changed, those no longer named are not claimed from. */
+/* The queues of the configuration: made if new, weights changed, those no longer named are not
+ * claimed from. */
 MUST_CHECK int queues_configure(struct supervisor *s, jobq_err *err);
 /* When due: registers our queues and asks which there are. */
 void queues_ask(struct supervisor *s, int64_t now_ms);

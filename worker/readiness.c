@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * readiness: whether jobd claims, and why not: told to the service manager (READY=1 once, STATUS= always) when it
- * changes, and to the log when it changes and once a minute while it lasts.
+ * readiness: whether jobd claims, and why not: told to the service manager (READY=1 once, STATUS=
+ * always) when it changes, and to the log when it changes and once a minute while it lasts.
  */
 #include <stdio.h>
 #include <string.h>
@@ -85,7 +85,8 @@ void readiness_update(struct supervisor *s, int64_t now_ms)
         s->ready = true;
         s->why_not[0] = '\0';
         say_ready(s);
-    } else if (!ready && (s->ready || strcmp(why, s->why_not) != 0 || now_ms - s->said_ms >= SAY_AGAIN_MS)) {
+    } else if (!ready &&
+               (s->ready || strcmp(why, s->why_not) != 0 || now_ms - s->said_ms >= SAY_AGAIN_MS)) {
         s->ready = false;
         memcpy(s->why_not, why, sizeof(why));
         s->said_ms = now_ms;

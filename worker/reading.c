@@ -75,7 +75,8 @@ void reading_read(struct supervisor *s, struct shard_lane *lane, size_t count)
         dispatch_read_answered(s->dispatch, lane->source, 0, loop_now(s->loop));
         return;
     }
-    *t = (struct read_ticket){.shard = lane->shard, .lane = lane, .generation = s->generation, .s = s};
+    *t = (struct read_ticket){
+        .shard = lane->shard, .lane = lane, .generation = s->generation, .s = s};
     s->read_lane = lane;
     claim_read(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation, count);
     link_expect(s->command, on_read, s, t);
@@ -168,7 +169,8 @@ void reading_block(struct supervisor *s)
     int64_t block_ms = MIN(MAX(s->config->lease_ms / LEASE_BEATS, 1), BLOCK_MAX_MS);
     s->blocked = true;
     s->block_ends_ms = now + block_ms + LATE_MS;
-    claim_read_blocking(link_out(s->reader), s->block_keys, s->block_count, s->incarnation, block_ms);
+    claim_read_blocking(link_out(s->reader), s->block_keys, s->block_count, s->incarnation,
+                        block_ms);
     link_expect(s->reader, on_blocked_read, s, t);
 }
 

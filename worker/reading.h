@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reading: XREADGROUP, without blocking on the command connection and blocking on the reader: what dispatch asks for,
- * and what became of it.
+ * reading: XREADGROUP, without blocking on the command connection and blocking on the reader: what
+ * dispatch asks for, and what became of it.
  */
 #ifndef WORKER_READING_H
 #define WORKER_READING_H
@@ -23,7 +23,8 @@ bool reading_is_blocked(const struct supervisor *s);
 void reading_reader_down(struct supervisor *s);
 /* Answers to come belong to an old incarnation: forget that we wait for them. */
 void reading_reset(struct supervisor *s);
-/* A blocked read that outlived its time is broken off; without a reader the lanes are asked again now and then. */
+/* A blocked read that outlived its time is broken off; without a reader the lanes are asked again
+ * now and then. */
 void reading_check(struct supervisor *s, int64_t now_ms);
 int64_t reading_due_ms(const struct supervisor *s);
 void reading_free(struct supervisor *s);

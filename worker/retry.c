@@ -56,11 +56,14 @@ static void bury(struct retry_decision *d, enum claim_reason reason, enum claim_
     d->count = count;
 }
 
-struct retry_decision retry_decide(enum retry_event event, const struct job_header *h, int64_t delay_ms,
-                                   const struct retry_limits *limits, uint64_t random)
+struct retry_decision retry_decide(enum retry_event event, const struct job_header *h,
+                                   int64_t delay_ms, const struct retry_limits *limits,
+                                   uint64_t random)
 {
-    struct retry_decision d = {
-        .attempts = h->attempts, .crashes = h->crashes, .releases = h->releases, .action = CLAIM_DEAD};
+    struct retry_decision d = {.attempts = h->attempts,
+                               .crashes = h->crashes,
+                               .releases = h->releases,
+                               .action = CLAIM_DEAD};
     switch (event) {
     case RETRY_FAILED:
         decide_failed(&d, h, delay_ms, limits, random);

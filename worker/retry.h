@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * retry: what becomes of a job that did not succeed. Pure: a verdict, the counts so far, the limits and a random
- * number go in; the new counts, where it goes and when come out.
+ * retry: what becomes of a job that did not succeed. Pure: a verdict, the counts so far, the limits
+ * and a random number go in; the new counts, where it goes and when come out.
  *
- * Backoff is exponential with full jitter (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
- * 2015): uniform in [0, min(cap, base * 2^failures)].
+ * Backoff is exponential with full jitter (Marc Brooker, "Exponential Backoff And Jitter", AWS
+ * Architecture Blog, 2015): uniform in [0, min(cap, base * 2^failures)].
  */
 #ifndef WORKER_RETRY_H
 #define WORKER_RETRY_H
@@ -43,8 +43,9 @@ struct retry_decision {
 };
 
 /* delay_ms: asked for by the handler, -1: none. random: any 64 bits. */
-struct retry_decision retry_decide(enum retry_event event, const struct job_header *h, int64_t delay_ms,
-                                   const struct retry_limits *limits, uint64_t random);
+struct retry_decision retry_decide(enum retry_event event, const struct job_header *h,
+                                   int64_t delay_ms, const struct retry_limits *limits,
+                                   uint64_t random);
 
 #define RETRY_SNOOZE_DEFAULT_MS 5000
 

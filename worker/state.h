@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * state: what the parts of the supervisor share: supervisor.c (its life), intake.c (entries become jobs), outcome.c
- * (jobs become acknowledgements), watch.c (the partition's upkeep), readiness.c (what we tell the service manager).
+ * state: what the parts of the supervisor share: supervisor.c (its life), intake.c (entries become
+ * jobs), outcome.c (jobs become acknowledgements), watch.c (the partition's upkeep), readiness.c
+ * (what we tell the service manager).
  *
- * Single thread. The supervisor owns everything here; nothing in this header is seen outside these files.
+ * Single thread. The supervisor owns everything here; nothing in this header is seen outside these
+ * files.
  */
 #ifndef WORKER_STATE_H
 #define WORKER_STATE_H
@@ -98,8 +100,10 @@ struct supervisor {
     struct worker_config *config;
     struct identity *identity;
     char incarnation[INCARNATION_SIZE];
-    char predecessor[INCARNATION_SIZE]; /* of this instance, dead for certain; "" when there is none */
-    uint64_t generation;                /* of the incarnation: answers to an older one are ignored */
+    char predecessor[INCARNATION_SIZE]; /* of this instance, dead for certain; "" when there is
+                                         * none */
+    uint64_t generation;                /* of the incarnation: answers to an older one are
+                                         * ignored */
     struct drain drain;
     int exit_status;
 
@@ -141,7 +145,8 @@ struct supervisor {
     bool scripts_loading;
 
     size_t leaving; /* partitions whose leave is not answered */
-    unsigned sent;  /* enum sent_now: what this turn writes, for the crash points after the writing */
+    unsigned sent;  /* enum sent_now: what this turn writes, for the crash points after the
+                     * writing */
 
     /* readiness */
     bool ready;
@@ -161,15 +166,18 @@ bool supervisor_judge(struct supervisor *s, const struct redisReply *r);
 void supervisor_load_scripts(struct supervisor *s);
 /* Gives a claimed job back to Redis: no budget. */
 void supervisor_release(struct supervisor *s, struct dispatch_job *turn);
-int64_t supervisor_redis_ms(const struct supervisor *s); /* Redis's clock now; 0 when not known yet */
+int64_t supervisor_redis_ms(
+    const struct supervisor *s); /* Redis's clock now; 0 when not known yet */
 int64_t supervisor_minute(const struct supervisor *s);
 /* NULL: asked for, try again later. */
 const struct queue *supervisor_queue(struct supervisor *s, const char *name);
-MUST_CHECK int supervisor_add_queue(struct supervisor *s, const char *name, unsigned partitions, jobq_err *err);
+MUST_CHECK int supervisor_add_queue(struct supervisor *s, const char *name, unsigned partitions,
+                                    jobq_err *err);
 bool supervisor_knows_type(const struct supervisor *s, const char *type, size_t len);
 
 /* ---- intake.c ---- */
-/* A claimed entry: a job for dispatch, or at once an outcome (corrupt, newer, unknown, expired, exhausted). */
+/* A claimed entry: a job for dispatch, or at once an outcome (corrupt, newer, unknown, expired,
+ * exhausted). */
 void intake_entry(struct supervisor *s, struct shard *shard, const struct claim_entry *e);
 struct job *intake_find(const struct shard *shard, enum lane lane, const struct entry_id *id);
 void intake_forget(struct job *j); /* removes from the registry and frees */

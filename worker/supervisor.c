@@ -27,7 +27,8 @@
 #include "worker/state.h"
 #include "worker/watch.h"
 
-#define NOT_WRITABLE_MS 2000 /* claiming pauses so long after Redis refused a write; each refusal renews it */
+#define NOT_WRITABLE_MS 2000 /* claiming pauses so long after Redis refused a write; each refusal
+                              * renews it */
 #define DUE_NEVER INT64_MAX
 
 /* ---- small answers ---- */
@@ -112,8 +113,8 @@ void supervisor_fenced(struct supervisor *s, const char *how)
     jobq_err err;
     if (s->drain.phase >= DRAIN_LEAVING)
         return; /* what we hold goes back by the hands of others */
-    log_event(LOG_WARN, "incarnation.lost", LOG_STR("incarnation", s->incarnation), LOG_STR("learned_by", how),
-              LOG_END);
+    log_event(LOG_WARN, "incarnation.lost", LOG_STR("incarnation", s->incarnation),
+              LOG_STR("learned_by", how), LOG_END);
     if (take_new_name(s, &err)) {
         log_event(LOG_ERROR, "state.failed", LOG_STR("error", err.msg), LOG_END);
         s->exit_status = 70;
@@ -174,8 +175,8 @@ static bool lease_allows_start(const struct supervisor *s, int64_t now)
 static void run_dispatch(struct supervisor *s, int64_t now)
 {
     bool running = s->drain.phase == DRAIN_NOT;
-    dispatch_hold(s->dispatch, !running || !link_is_up(s->command) || now < s->read_pause_until_ms ||
-                                   now < s->not_writable_until_ms);
+    dispatch_hold(s->dispatch, !running || !link_is_up(s->command) ||
+                                   now < s->read_pause_until_ms || now < s->not_writable_until_ms);
     dispatch_hold_start(s->dispatch, !running || !lease_allows_start(s, now));
     bool peers = false;
     for (size_t i = 0; i < s->shard_count; i++) {
@@ -308,15 +309,18 @@ static int set_up(struct supervisor *s, jobq_err *err)
 {
     int rc;
     const struct worker_config *c = s->config;
-    struct dispatch_limits limits = {
-        .prefetch_us = c->prefetch_us, .max_held = (unsigned)c->max_held, .strict = c->lanes_strict};
+    struct dispatch_limits limits = {.prefetch_us = c->prefetch_us,
+                                     .max_held = (unsigned)c->max_held,
+                                     .strict = c->lanes_strict};
     list_init(&s->children_waiting);
     if (!c->module_count)
         return error_set(err, JOBQ_ECONFIG,
-                         "modules: none is named, so every job would be parked; name one, as in modules = ( \"recount\" );");
+                         "modules: none is named, so every job would be parked; name one, as in "
+                         "modules = ( \"recount\" );");
     if (!(s->queues = map_new()) || !(s->types = map_new()))
         return error_set(err, JOBQ_ENOMEM, "out of memory");
-    if ((rc = identity_open(c->state_dir, c->instance, &s->identity, s->predecessor, sizeof(s->predecessor), err)))
+    if ((rc = identity_open(c->state_dir, c->instance, &s->identity, s->predecessor,
+                            sizeof(s->predecessor), err)))
         return rc;
     if ((rc = take_new_name(s, err)))
         return rc;
@@ -327,7 +331,8 @@ static int set_up(struct supervisor *s, jobq_err *err)
     /* Before the links: what is appended at the end of the turn leaves in the same turn. */
     if ((rc = loop_hook(s->loop, on_turn_end, s, err)))
         return rc;
-    if ((rc = dispatch_new(limits, &s->dispatch, err)) || (rc = executors_make_pool(s, err)) || (rc = connections_make(s, err)))
+    if ((rc = dispatch_new(limits, &s->dispatch, err)) || (rc = executors_make_pool(s, err)) ||
+        (rc = connections_make(s, err)))
         return rc;
     if ((rc = loop_hook(s->loop, on_turn_sent, s, err)))
         return rc;
@@ -367,8 +372,9 @@ int supervisor_run(struct worker_config *config, int *exit_status, jobq_err *err
     if (rc)
         goto out;
     s->watchdog_ms = notify_watchdog_ms();
-    log_event(LOG_INFO, "start", LOG_STR("version", JOBQ_VERSION), LOG_STR("incarnation", s->incarnation),
-              LOG_STR("redis", config->redis.shown), LOG_INT("executors", config->executors), LOG_END);
+    log_event(LOG_INFO, "start", LOG_STR("version", JOBQ_VERSION),
+              LOG_STR("incarnation", s->incarnation), LOG_STR("redis", config->redis.shown),
+              LOG_INT("executors", config->executors), LOG_END);
     if (s->predecessor[0])
         log_event(LOG_WARN, "predecessor", LOG_STR("incarnation", s->predecessor), LOG_END);
     pool_start(s->pool);

@@ -44,7 +44,7 @@ bool ticket_accept(struct supervisor *s, const struct redisReply *r, int rc, con
     if (rc == JOBQ_EFENCED)
         supervisor_fenced(s, what);
     else if (!supervisor_judge(s, r))
-        log_event(LOG_ERROR, "redis.unexpected", LOG_STR("answer_to", what), LOG_STR("error", err->msg),
-                  LOG_END);
+        log_event(LOG_ERROR, "redis.unexpected", LOG_STR("answer_to", what),
+                  LOG_STR("error", err->msg), LOG_END);
     return false;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ticket: what an answer of Redis belongs to: a partition and an incarnation, so that answers to an older incarnation
- * are ignored. One for each command of the upkeep (watch.c, peers.c, audit.c), freed by its callback. Single thread.
+ * ticket: what an answer of Redis belongs to: a partition and an incarnation, so that answers to an
+ * older incarnation are ignored. One for each command of the upkeep (watch.c, peers.c, audit.c),
+ * freed by its callback. Single thread.
  */
 #ifndef WORKER_TICKET_H
 #define WORKER_TICKET_H
@@ -27,6 +28,7 @@ struct buf *ticket_out(struct shard *shard);
 void ticket_expect(struct shard *shard, link_reply_fn fn, struct ticket *t);
 int64_t ticket_now(const struct shard *shard);
 /* A parser's return code: being fenced and errors are dealt with; true: go on. */
-bool ticket_accept(struct supervisor *s, const struct redisReply *r, int rc, const char *what, const jobq_err *err);
+bool ticket_accept(struct supervisor *s, const struct redisReply *r, int rc, const char *what,
+                   const jobq_err *err);
 
 #endif

@@ -51,7 +51,8 @@ static void on_registered(void *ctx, void *data, const struct redisReply *r)
         shard->move_due_ms = shard->sweep_due_ms = shard->park_due_ms = now;
         shard->audit_due_ms = now + s->config->lease_ms;
         log_event(LOG_INFO, "registered", LOG_STR("queue", shard->keys.queue),
-                  LOG_INT("partition", shard->keys.partition), LOG_STR("incarnation", s->incarnation), LOG_END);
+                  LOG_INT("partition", shard->keys.partition),
+                  LOG_STR("incarnation", s->incarnation), LOG_END);
     }
 out:
     mem_free(t);
@@ -110,8 +111,8 @@ static void on_move(void *ctx, void *data, const struct redisReply *r)
         goto out;
     }
     if (m.corrupt)
-        log_event(LOG_ERROR, "later.corrupt", LOG_STR("queue", shard->keys.queue), LOG_INT("count", m.corrupt),
-                  LOG_END);
+        log_event(LOG_ERROR, "later.corrupt", LOG_STR("queue", shard->keys.queue),
+                  LOG_INT("count", m.corrupt), LOG_END);
     /* One of us moves on time, the others look a little later, in case it could not. */
     int64_t rank = MIN(lease_rank(shard->lease, now), MOVE_RANKS);
     int64_t longest = MIN(lease_beat_ms(shard->lease), 1000);
@@ -119,8 +120,8 @@ static void on_move(void *ctx, void *data, const struct redisReply *r)
     if (m.more)
         shard->move_due_ms = now;
     else if (m.next_due_ms >= 0)
-        shard->move_due_ms = MIN(shard->move_due_ms,
-                                 now + MAX(m.next_due_ms - m.redis_ms, 0) + 1 + rank * LEASE_RANK_MS);
+        shard->move_due_ms = MIN(shard->move_due_ms, now + MAX(m.next_due_ms - m.redis_ms, 0) + 1 +
+                                                         rank * LEASE_RANK_MS);
 out:
     mem_free(t);
 }
@@ -131,7 +132,8 @@ static void send_move(struct shard *shard)
     if (!t)
         return;
     shard->moving = true;
-    claim_move(ticket_out(shard), &shard->keys, shard->sup->incarnation, supervisor_minute(shard->sup));
+    claim_move(ticket_out(shard), &shard->keys, shard->sup->incarnation,
+               supervisor_minute(shard->sup));
     ticket_expect(shard, on_move, t);
 }
 
@@ -165,8 +167,8 @@ static void on_sweep(void *ctx, void *data, const struct redisReply *r)
     if (rc && r)
         ticket_accept(s, r, rc, "sweep", &err);
     else if (!rc && fenced)
-        log_event(LOG_WARN, "swept", LOG_STR("queue", t->shard->keys.queue), LOG_INT("consumers", fenced),
-                  LOG_END);
+        log_event(LOG_WARN, "swept", LOG_STR("queue", t->shard->keys.queue),
+                  LOG_INT("consumers", fenced), LOG_END);
 out:
     mem_free(t);
 }
@@ -210,8 +212,8 @@ static void on_unpark(void *ctx, void *data, const struct redisReply *r)
     if (ticket_is_current(t) && r) {
         int rc = claim_unpark_reply(r, &moved, &err);
         if (ticket_accept(s, r, rc, "unpark", &err) && moved)
-            log_event(LOG_INFO, "unparked", LOG_STR("queue", t->shard->keys.queue), LOG_INT("jobs", moved),
-                      LOG_END);
+            log_event(LOG_INFO, "unparked", LOG_STR("queue", t->shard->keys.queue),
+                      LOG_INT("jobs", moved), LOG_END);
     }
     mem_free(t);
 }
@@ -246,7 +248,8 @@ static void walk_parked(struct shard *shard)
         return;
     bool from_start = shard->parked_cursor.ms == 0 && shard->parked_cursor.seq == 0;
     shard->walking = true;
-    claim_parked(ticket_out(shard), &shard->keys, from_start ? NULL : &shard->parked_cursor, PARKED_WALK);
+    claim_parked(ticket_out(shard), &shard->keys, from_start ? NULL : &shard->parked_cursor,
+                 PARKED_WALK);
     ticket_expect(shard, on_parked, t);
 }
 

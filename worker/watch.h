@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * watch: the upkeep of every partition that exists, whether we claim from it or not: registering, moving due jobs,
- * sweeping, walking the parked; and when peers.c and audit.c have their turn.
+ * watch: the upkeep of every partition that exists, whether we claim from it or not: registering,
+ * moving due jobs, sweeping, walking the parked; and when peers.c and audit.c have their turn.
  */
 #ifndef WORKER_WATCH_H
 #define WORKER_WATCH_H

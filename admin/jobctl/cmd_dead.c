@@ -46,8 +46,8 @@ static void drop_oldest(struct letters *l, size_t limit)
         json_decref(l->list[--l->n].row);
 }
 
-static int gather(const struct inspect *in, const struct session_shards *shards, size_t limit, struct letters *l,
-                  jobq_err *err)
+static int gather(const struct inspect *in, const struct session_shards *shards, size_t limit,
+                  struct letters *l, jobq_err *err)
 {
     for (size_t i = 0; i < shards->n; i++) {
         int rc = inspect_dead(in, &shards->keys[i], limit, keep, l, err);
@@ -60,7 +60,8 @@ static int gather(const struct inspect *in, const struct session_shards *shards,
     return JOBQ_OK;
 }
 
-static int list(struct session *s, const struct args *a, size_t limit, struct letters *l, jobq_err *err)
+static int list(struct session *s, const struct args *a, size_t limit, struct letters *l,
+                jobq_err *err)
 {
     struct inspect in;
     struct session_shards shards = {0};
@@ -76,11 +77,13 @@ static int list(struct session *s, const struct args *a, size_t limit, struct le
 int cmd_dead_list(struct session *s, const struct args *a, jobq_err *err)
 {
     static const struct out_column columns[] = {
-        {"died_ms", "DIED", OUT_TIME},          {"id", "ID", OUT_TEXT},         {"type", "TYPE", OUT_TEXT},
-        {"reason", "REASON", OUT_TEXT},         {"attempts", "ATTEMPTS", OUT_NUMBER},
-        {"place", "PLACE", OUT_TEXT},           {"error", "ERROR", OUT_TEXT},
+        {"died_ms", "DIED", OUT_TIME},        {"id", "ID", OUT_TEXT},
+        {"type", "TYPE", OUT_TEXT},           {"reason", "REASON", OUT_TEXT},
+        {"attempts", "ATTEMPTS", OUT_NUMBER}, {"place", "PLACE", OUT_TEXT},
+        {"error", "ERROR", OUT_TEXT},
     };
-    static const struct out_section section = {"dead", columns, ARRAY_LEN(columns), "no dead letters"};
+    static const struct out_section section = {"dead", columns, ARRAY_LEN(columns),
+                                               "no dead letters"};
     struct letters l = {0};
     int64_t limit = LIMIT_DEFAULT;
     json_t *rows = json_array();

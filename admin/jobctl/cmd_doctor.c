@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cmd_doctor: jobctl doctor. Each check is one line that is ok, a fault with the way to mend it, or skipped because
- * what it needs is at fault already.
+ * cmd_doctor: jobctl doctor. Each check is one line that is ok, a fault with the way to mend it, or
+ * skipped because what it needs is at fault already.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,18 +26,20 @@ struct report {
 };
 
 /* mend is for faults only. */
-static void add(struct report *r, const char *check, enum verdict verdict, const char *found, const char *mend)
+static void add(struct report *r, const char *check, enum verdict verdict, const char *found,
+                const char *mend)
 {
     static const char *const words[] = {[SKIPPED] = "skipped", [OK] = "ok", [FAULT] = "fault"};
     bool fault = verdict == FAULT;
     r->faults += fault;
-    json_array_append_new(r->checks,
-                          json_pack("{s:s, s:s, s:o, s:o}", "check", check, "status", words[verdict], "found",
-                                    out_string(found, strlen(found)), "mend",
-                                    fault && mend != NULL ? json_string(mend) : json_null()));
+    json_array_append_new(
+        r->checks, json_pack("{s:s, s:s, s:o, s:o}", "check", check, "status", words[verdict],
+                             "found", out_string(found, strlen(found)), "mend",
+                             fault && mend != NULL ? json_string(mend) : json_null()));
 }
 
-static void judge(struct report *r, const char *check, bool fine, const char *found, const char *mend)
+static void judge(struct report *r, const char *check, bool fine, const char *found,
+                  const char *mend)
 {
     add(r, check, fine ? OK : FAULT, found, mend);
 }
@@ -53,17 +55,21 @@ static void skip(struct report *r, const char *const *checks, size_t n, const ch
 static void check_server(struct report *r, const struct inspect_server *s)
 {
     bool master = strcmp(s->role, "master") == 0;
-    judge(r, "redis version", s->major >= REDIS_MAJOR_MIN, s->version, "install Redis 7.0 or newer, or Valkey");
-    judge(r, "redis role", master, master ? s->role : "a replica", "name the master: a replica takes no jobs");
+    judge(r, "redis version", s->major >= REDIS_MAJOR_MIN, s->version,
+          "install Redis 7.0 or newer, or Valkey");
+    judge(r, "redis role", master, master ? s->role : "a replica",
+          "name the master: a replica takes no jobs");
     judge(r, "redis eviction", strcmp(s->maxmemory_policy, "noeviction") == 0, s->maxmemory_policy,
           "set maxmemory-policy noeviction: any other one throws jobs away when memory is short");
-    judge(r, "redis persistence", s->aof_enabled, s->aof_enabled ? "appendonly yes" : "appendonly no",
+    judge(r, "redis persistence", s->aof_enabled,
+          s->aof_enabled ? "appendonly yes" : "appendonly no",
           "set appendonly yes: without it a restart of Redis loses jobs");
 }
 
 static void check_redis(struct session *s, struct report *r)
 {
-    static const char *const rest[] = {"redis version", "redis role", "redis eviction", "redis persistence"};
+    static const char *const rest[] = {"redis version", "redis role", "redis eviction",
+                                       "redis persistence"};
     struct inspect in;
     struct inspect_server server;
     jobq_err err = {0};
@@ -76,8 +82,10 @@ static void check_redis(struct session *s, struct report *r)
         return;
     }
     add(r, "redis reachable", FAULT, err.msg,
-        rc == JOBQ_EAUTH ? "give user and password in the URL, with permission for INFO and jobq's keys"
-                         : "start Redis, or name the right one: redis in the configuration, JOBQ_REDIS or --redis");
+        rc == JOBQ_EAUTH
+            ? "give user and password in the URL, with permission for INFO and jobq's keys"
+            : "start Redis, or name the right one: redis in the configuration, JOBQ_REDIS or "
+              "--redis");
     skip(r, rest, ARRAY_LEN(rest), "redis is not reachable");
 }
 
@@ -87,7 +95,9 @@ static void check_writable(struct pg *p, struct report *r)
 {
     struct pg_result *result = NULL;
     jobq_err err = {0};
-    int rc = pg_query(p, "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')",
+    int rc = pg_query(p,
+                      "SELECT pg_catalog.pg_is_in_recovery(), "
+                      "pg_catalog.current_setting('transaction_read_only')",
                       0, NULL, &result, &err);
     if (rc != JOBQ_OK) {
         add(r, "postgres writable", FAULT, err.msg, "mend what PostgreSQL says");
@@ -130,7 +140,8 @@ static void check_schema(struct session *s, struct pg *p, struct report *r)
         snprintf(found, sizeof(found), "role %s may use it", state.role);
     else
         snprintf(found, sizeof(found), "role %s lacks %s", state.role, state.refused);
-    judge(r, "postgres privileges", state.may_use, found, "as the owner, GRANT what is lacking to that role");
+    judge(r, "postgres privileges", state.may_use, found,
+          "as the owner, GRANT what is lacking to that role");
 }
 
 static void check_postgres(struct session *s, struct report *r)
@@ -148,8 +159,10 @@ static void check_postgres(struct session *s, struct report *r)
     if (rc != JOBQ_OK) {
         add(r, all[0], FAULT, err.msg,
             rc == JOBQ_EAUTH || rc == JOBQ_ECONFIG
-                ? "correct user, password and database: postgres in the configuration, JOBQ_POSTGRES or --postgres"
-                : "start PostgreSQL, or name the right one: postgres in the configuration, JOBQ_POSTGRES or --postgres");
+                ? "correct user, password and database: postgres in the configuration, "
+                  "JOBQ_POSTGRES or --postgres"
+                : "start PostgreSQL, or name the right one: postgres in the configuration, "
+                  "JOBQ_POSTGRES or --postgres");
         skip(r, all + 1, ARRAY_LEN(all) - 1, "PostgreSQL is not reachable");
         return;
     }

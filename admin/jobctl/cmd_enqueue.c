@@ -34,7 +34,8 @@ static int read_all(int fd, struct buf *b, const char *name, jobq_err *err)
             return error_set(err, JOBQ_EINVAL, "cannot read the payload from %s: %m", name);
         buf_append(b, chunk, (size_t)n);
         if (b->failed)
-            return error_set(err, JOBQ_ETOOBIG, "the payload in %s is over %zu bytes", name, b->max);
+            return error_set(err, JOBQ_ETOOBIG, "the payload in %s is over %zu bytes", name,
+                             b->max);
     }
 }
 
@@ -47,7 +48,8 @@ static int read_payload(const char *operand, struct buf *b, jobq_err *err)
         return read_all(STDIN_FILENO, b, "standard input", err);
     if (operand[0] != '@') {
         buf_append_str(b, operand);
-        return b->failed ? error_set(err, JOBQ_ETOOBIG, "the payload is over %zu bytes", b->max) : JOBQ_OK;
+        return b->failed ? error_set(err, JOBQ_ETOOBIG, "the payload is over %zu bytes", b->max)
+                         : JOBQ_OK;
     }
     int fd = open(operand + 1, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -59,7 +61,8 @@ static int read_payload(const char *operand, struct buf *b, jobq_err *err)
 
 static int read_lane(const struct args *a, jobq_lane *out, jobq_err *err)
 {
-    static const char *const names[] = {[JOBQ_LANE_NORMAL] = "normal", [JOBQ_LANE_HIGH] = "high", [JOBQ_LANE_LOW] = "low"};
+    static const char *const names[] = {
+        [JOBQ_LANE_NORMAL] = "normal", [JOBQ_LANE_HIGH] = "high", [JOBQ_LANE_LOW] = "low"};
     const char *value = args_value(a, "lane");
     for (size_t i = 0; value != NULL && i < ARRAY_LEN(names); i++) {
         if (strcmp(value, names[i]) == 0) {
@@ -67,7 +70,9 @@ static int read_lane(const struct args *a, jobq_lane *out, jobq_err *err)
             return JOBQ_OK;
         }
     }
-    return value == NULL ? JOBQ_OK : error_set(err, JOBQ_EINVAL, "--lane: not high, normal or low: %.20s", value);
+    return value == NULL
+               ? JOBQ_OK
+               : error_set(err, JOBQ_EINVAL, "--lane: not high, normal or low: %.20s", value);
 }
 
 static int read_numbers(const struct args *a, jobq_job *job, jobq_err *err)
@@ -137,7 +142,8 @@ struct sent {
 };
 
 /* A bare XADD answers with the entry; the script does not tell. */
-static void read_place(const struct redisReply *r, const struct shard_keys *k, const jobq_job *job, struct sent *out)
+static void read_place(const struct redisReply *r, const struct shard_keys *k, const jobq_job *job,
+                       struct sent *out)
 {
     static const enum lane lanes[] = {
         [JOBQ_LANE_NORMAL] = LANE_NORMAL, [JOBQ_LANE_HIGH] = LANE_HIGH, [JOBQ_LANE_LOW] = LANE_LOW};
@@ -153,8 +159,8 @@ static void read_place(const struct redisReply *r, const struct shard_keys *k, c
 }
 
 /* Once, or twice when the script was not loaded yet. */
-static int send_job(const struct inspect *in, const struct shard_keys *k, const jobq_job *job, struct sent *out,
-                    jobq_err *err)
+static int send_job(const struct inspect *in, const struct shard_keys *k, const jobq_job *job,
+                    struct sent *out, jobq_err *err)
 {
     for (int load = 0;; load++) {
         struct redisReply *r[2];
@@ -191,8 +197,9 @@ static int enqueue(struct session *s, const jobq_job *job, struct sent *out, job
     if (rc == JOBQ_OK)
         rc = ask_partitions(&in, job->queue, &partitions, err);
     if (rc == JOBQ_OK)
-        rc = keys_init(&k, in.prefix, job->queue,
-                       keys_partition(&job->id, unique, unique != NULL ? strlen(unique) : 0, partitions), err);
+        rc = keys_init(
+            &k, in.prefix, job->queue,
+            keys_partition(&job->id, unique, unique != NULL ? strlen(unique) : 0, partitions), err);
     if (rc != JOBQ_OK)
         return rc;
     rc = send_job(&in, &k, job, out, err);
@@ -210,8 +217,9 @@ static json_t *word_or_null(bool has, const char *word)
 static int tell(struct session *s, const struct sent *sent, const char *text, jobq_err *err)
 {
     static const struct out_column columns[] = {
-        {"id", "id", OUT_TEXT},       {"status", "status", OUT_STATE}, {"holder", "holder", OUT_TEXT},
-        {"place", "place", OUT_TEXT}, {"cause", "cause", OUT_TEXT},
+        {"id", "id", OUT_TEXT},         {"status", "status", OUT_STATE},
+        {"holder", "holder", OUT_TEXT}, {"place", "place", OUT_TEXT},
+        {"cause", "cause", OUT_TEXT},
     };
     static const struct out_section section = {"job", columns, ARRAY_LEN(columns), NULL};
     const jobq_answer *answer = &sent->answer;
@@ -220,11 +228,12 @@ static int tell(struct session *s, const struct sent *sent, const char *text, jo
     jobq_id_format(&answer->holder, holder);
     if (sent->has_place)
         inspect_place_format(&sent->place, place);
-    json_t *job = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "id", id, "status", jobq_status_name(answer->status),
-                            "holder", word_or_null(answer->status == JOBQ_STATUS_DUPLICATE, holder), "place",
-                            word_or_null(sent->has_place, place), "cause",
-                            word_or_null(answer->cause != JOBQ_CAUSE_NONE, jobq_cause_name(answer->cause)), "text",
-                            out_string(text[0] != '\0' ? text : NULL, strlen(text)));
+    json_t *job = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o}", "id", id, "status", jobq_status_name(answer->status),
+        "holder", word_or_null(answer->status == JOBQ_STATUS_DUPLICATE, holder), "place",
+        word_or_null(sent->has_place, place), "cause",
+        word_or_null(answer->cause != JOBQ_CAUSE_NONE, jobq_cause_name(answer->cause)), "text",
+        out_string(text[0] != '\0' ? text : NULL, strlen(text)));
     return out_show(&s->out, json_pack("{s:o}", "job", job), &section, 1, err);
 }
 
@@ -248,6 +257,7 @@ int cmd_job_enqueue(struct session *s, const struct args *a, jobq_err *err)
         return told;
     if (rc == JOBQ_EREJECTED)
         s->status = jobq_cause_exit_status(sent.answer.cause);
-    return error_set(err, rc, "%s: %s", rc == JOBQ_EUNKNOWN ? "not known whether the job was stored" : "not stored",
+    return error_set(err, rc, "%s: %s",
+                     rc == JOBQ_EUNKNOWN ? "not known whether the job was stored" : "not stored",
                      why.msg);
 }

@@ -21,7 +21,8 @@ static int prepare(struct pg *p, const char *schema, bool *created, jobq_err *er
     if (rc == JOBQ_OK)
         rc = schema_look(p, schema, &after, err);
     if (rc == JOBQ_OK && !after.complete)
-        rc = error_set(err, JOBQ_ESTATE, "a table of that name is there but differs, in schema %.40s: %s", schema,
+        rc = error_set(err, JOBQ_ESTATE,
+                       "a table of that name is there but differs, in schema %.40s: %s", schema,
                        after.missing);
     *created = true;
     return rc;
@@ -44,6 +45,7 @@ int cmd_init(struct session *s, const struct args *a, jobq_err *err)
         rc = prepare(p, schema, &created, err);
     if (rc != JOBQ_OK)
         return rc;
-    json_t *row = json_pack("{s:s, s:s, s:b}", "schema", schema, "postgres", pg_where(p), "created", (int)created);
+    json_t *row = json_pack("{s:s, s:s, s:b}", "schema", schema, "postgres", pg_where(p), "created",
+                            (int)created);
     return out_show(&s->out, json_pack("{s:o}", "init", row), &section, 1, err);
 }

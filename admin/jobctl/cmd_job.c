@@ -79,9 +79,11 @@ static json_t *looked_json(const struct inspect_looked *l, const char *queue, bo
         snprintf(reach, sizeof(reach), ": not even all near its time");
     }
     snprintf(text, sizeof(text), "at %" PRId64 " entr%s in %zu partition%s of %s%s", l->entries,
-             l->entries == 1 ? "y" : "ies", l->partitions, l->partitions == 1 ? "" : "s", queue != NULL ? queue : "all queues", reach);
+             l->entries == 1 ? "y" : "ies", l->partitions, l->partitions == 1 ? "" : "s",
+             queue != NULL ? queue : "all queues", reach);
     return json_pack("{s:I, s:I, s:o, s:o, s:s}", "entries", (json_int_t)l->entries, "partitions",
-                     (json_int_t)l->partitions, "everything", found ? json_null() : json_boolean(l->whole), "around_ms",
+                     (json_int_t)l->partitions, "everything",
+                     found ? json_null() : json_boolean(l->whole), "around_ms",
                      l->whole || found ? json_null() : json_integer(l->around_ms), "text", text);
 }
 
@@ -91,8 +93,8 @@ static int show(struct session *s, const struct inspect_job *job, json_t *looked
         {"job", columns, ARRAY_LEN(columns), NULL},
         {"looked", looked_columns, ARRAY_LEN(looked_columns), NULL},
     };
-    json_t *root = json_pack("{s:o, s:o}", "job", job != NULL ? job_json(job) : json_null(), "looked",
-                             looked != NULL ? looked : json_null());
+    json_t *root = json_pack("{s:o, s:o}", "job", job != NULL ? job_json(job) : json_null(),
+                             "looked", looked != NULL ? looked : json_null());
     /* Where it was found is answer enough for people. */
     return out_show(&s->out, root, sections, job != NULL ? 1 : 2, err);
 }
@@ -144,8 +146,9 @@ static int show_id(struct session *s, const struct args *a, const jobq_id *id, j
         inspect_job_done(&job);
     if (rc == JOBQ_OK && !found)
         rc = error_set(err, JOBQ_ENOTFOUND, "%s",
-                       looked.whole ? "no such job: it succeeded, or never was"
-                                    : "not found so far; look further with --scan, or narrow with --queue");
+                       looked.whole
+                           ? "no such job: it succeeded, or never was"
+                           : "not found so far; look further with --scan, or narrow with --queue");
     return rc;
 }
 

@@ -44,8 +44,8 @@ static json_t *lanes_json(const struct inspect_shard *s)
     json_t *lanes = json_object();
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         json_object_set_new(lanes, keys_lane_name((enum lane)lane),
-                            json_pack("{s:I, s:I}", "waiting", (json_int_t)s->lanes[lane].waiting, "claimed",
-                                      (json_int_t)s->lanes[lane].claimed));
+                            json_pack("{s:I, s:I}", "waiting", (json_int_t)s->lanes[lane].waiting,
+                                      "claimed", (json_int_t)s->lanes[lane].claimed));
     }
     return lanes;
 }
@@ -60,16 +60,17 @@ static json_t *row_json(const struct queue_row *row, int64_t now_ms)
         exact = exact && row->sum.lanes[lane].exact;
     }
     int64_t age = row->oldest_ms < 0 ? -1 : MAX(now_ms - row->oldest_ms, 0);
-    return json_pack("{s:s, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "queue", row->name,
-                     "partitions", (json_int_t)row->partitions, "waiting", (json_int_t)waiting, "waiting_exact",
-                     (int)exact, "claimed", (json_int_t)claimed, "delayed", (json_int_t)row->sum.delayed, "parked",
+    return json_pack("{s:s, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "queue",
+                     row->name, "partitions", (json_int_t)row->partitions, "waiting",
+                     (json_int_t)waiting, "waiting_exact", (int)exact, "claimed",
+                     (json_int_t)claimed, "delayed", (json_int_t)row->sum.delayed, "parked",
                      (json_int_t)row->sum.parked, "dead", (json_int_t)row->sum.dead, "workers",
                      (json_int_t)row->sum.workers, "oldest_ms", out_time(age), "next_due_ms",
                      out_time(row->sum.next_due_ms), "lanes", lanes_json(&row->sum));
 }
 
-static int look(const struct inspect *in, const struct session_shards *shards, int64_t now_ms, json_t *rows,
-                jobq_err *err)
+static int look(const struct inspect *in, const struct session_shards *shards, int64_t now_ms,
+                json_t *rows, jobq_err *err)
 {
     struct queue_row row = {0};
     for (size_t i = 0; i < shards->n; i++) {
@@ -96,8 +97,9 @@ int cmd_queue_list(struct session *s, const struct args *a, jobq_err *err)
         {"dead", "DEAD", OUT_NUMBER},       {"workers", "WORKERS", OUT_NUMBER},
         {"oldest_ms", "OLDEST", OUT_DURATION}, {"next_due_ms", "NEXT DUE", OUT_TIME},
     };
-    static const struct out_section section = {"queues", columns, ARRAY_LEN(columns),
-                                               "no queues: nothing was enqueued yet, and no worker came"};
+    static const struct out_section section = {
+        "queues", columns, ARRAY_LEN(columns),
+        "no queues: nothing was enqueued yet, and no worker came"};
     struct inspect in;
     struct inspect_server server;
     struct session_shards shards = {0};

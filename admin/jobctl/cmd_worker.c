@@ -18,8 +18,8 @@ static const char *state_of(const struct inspect_worker *w)
 }
 
 /*
- * An incarnation is host-boot-pid-random: read from the right, as a host's name may hold hyphens. *host_len is 0 when
- * it is not of that form.
+ * An incarnation is host-boot-pid-random: read from the right, as a host's name may hold hyphens.
+ * *host_len is 0 when it is not of that form.
  */
 static int64_t split_name(const char *name, size_t *host_len)
 {
@@ -49,9 +49,10 @@ static json_t *row_json(const struct inspect_worker *w)
 {
     size_t host_len = 0;
     int64_t pid = split_name(w->name, &host_len);
-    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "worker", out_string(w->name, strlen(w->name)),
-                     "state", state_of(w), "host", out_string(host_len > 0 ? w->name : NULL, host_len), "pid",
-                     out_time(pid), "partitions", (json_int_t)w->partitions, "claimed", (json_int_t)w->claimed,
+    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "worker",
+                     out_string(w->name, strlen(w->name)), "state", state_of(w), "host",
+                     out_string(host_len > 0 ? w->name : NULL, host_len), "pid", out_time(pid),
+                     "partitions", (json_int_t)w->partitions, "claimed", (json_int_t)w->claimed,
                      "idle_ms", out_time(w->idle_ms), "types",
                      out_string(w->types, w->types != NULL ? strlen(w->types) : 0));
 }
@@ -64,7 +65,8 @@ int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err)
         {"claimed", "CLAIMED", OUT_NUMBER}, {"idle_ms", "IDLE", OUT_DURATION},
         {"types", "TYPES", OUT_TEXT},
     };
-    static const struct out_section section = {"workers", columns, ARRAY_LEN(columns), "no workers"};
+    static const struct out_section section = {"workers", columns, ARRAY_LEN(columns),
+                                               "no workers"};
     struct inspect in;
     struct session_shards shards = {0};
     struct inspect_worker *workers = NULL;

@@ -44,15 +44,15 @@ static const struct command *find_command(const char *group, const char *word)
     return NULL;
 }
 
-static int refuse(jobq_err *err, const char *what, const char *given, const char *const *names, size_t n,
-                  const char *dashes)
+static int refuse(jobq_err *err, const char *what, const char *given, const char *const *names,
+                  size_t n, const char *dashes)
 {
     char shown[80];
     const char *nearest = text_nearest(given, names, n);
     text_sanitize(given, strlen(given), shown, sizeof(shown));
     if (nearest != NULL)
-        return error_set(err, JOBQ_EINVAL, "unknown %s %s%s; did you mean %s%s?", what, dashes, shown, dashes,
-                         nearest);
+        return error_set(err, JOBQ_EINVAL, "unknown %s %s%s; did you mean %s%s?", what, dashes,
+                         shown, dashes, nearest);
     return error_set(err, JOBQ_EINVAL, "unknown %s %s%s; see jobctl help", what, dashes, shown);
 }
 
@@ -78,7 +78,8 @@ static int refuse_word(const char *group, const char *word, jobq_err *err)
     return refuse(err, what, word, names, n, "");
 }
 
-static const struct command_flag *find_in(const struct command_flag *flags, const char *name, size_t len)
+static const struct command_flag *find_in(const struct command_flag *flags, const char *name,
+                                          size_t len)
 {
     for (; flags != NULL && flags->name != NULL; flags++) {
         if (strlen(flags->name) == len && memcmp(flags->name, name, len) == 0)
@@ -98,7 +99,8 @@ static int refuse_flag(const struct command *c, const char *name, size_t len, jo
     char given[64];
     const char *names[NAMES_MAX];
     size_t n = 0;
-    for (const struct command_flag *f = c != NULL ? c->flags : NULL; f != NULL && f->name != NULL; f++)
+    for (const struct command_flag *f = c != NULL ? c->flags : NULL; f != NULL && f->name != NULL;
+         f++)
         names[n++] = f->name;
     for (const struct command_flag *f = command_globals; f->name != NULL && n < NAMES_MAX; f++)
         names[n++] = f->name;
@@ -126,7 +128,8 @@ static int keep_flag(struct args *a, const char *name, const char *value, jobq_e
     return JOBQ_OK;
 }
 
-static int take_value(struct reader *r, const struct command_flag *f, const char *given, jobq_err *err)
+static int take_value(struct reader *r, const struct command_flag *f, const char *given,
+                      jobq_err *err)
 {
     if (f->value == NULL && given != NULL)
         return error_set(err, JOBQ_EINVAL, "--%s takes no value", f->name);
@@ -187,9 +190,11 @@ static int check_operands(const struct args *a, jobq_err *err)
 {
     const struct command *c = a->command;
     if (a->operand_count < c->min_operands)
-        return error_set(err, JOBQ_EINVAL, "%s needs %s; see jobctl help %s", c->words, c->operands, c->words);
+        return error_set(err, JOBQ_EINVAL, "%s needs %s; see jobctl help %s", c->words, c->operands,
+                         c->words);
     if (a->operand_count > c->max_operands)
-        return error_set(err, JOBQ_EINVAL, "%s: too many operands; see jobctl help %s", c->words, c->words);
+        return error_set(err, JOBQ_EINVAL, "%s: too many operands; see jobctl help %s", c->words,
+                         c->words);
     return JOBQ_OK;
 }
 
@@ -213,7 +218,8 @@ int args_parse(int argc, const char *const *argv, struct args *out, jobq_err *er
     if (out->help || out->version)
         return JOBQ_OK;
     if (out->command == NULL && r.group != NULL)
-        return error_set(err, JOBQ_EINVAL, "which %s command? see jobctl help %s", r.group, r.group);
+        return error_set(err, JOBQ_EINVAL, "which %s command? see jobctl help %s", r.group,
+                         r.group);
     if (out->command == NULL)
         return error_set(err, JOBQ_EINVAL, "which command? see jobctl help");
     return check_operands(out, err);
@@ -240,20 +246,23 @@ bool args_has(const struct args *a, const char *flag)
     return false;
 }
 
-int args_int(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out, jobq_err *err)
+int args_int(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out,
+             jobq_err *err)
 {
     int64_t n = 0;
     const char *value = args_value(a, flag);
     if (value == NULL)
         return JOBQ_OK;
     if (text_parse_int(value, &n) != JOBQ_OK || n < min || n > max)
-        return error_set(err, JOBQ_EINVAL, "--%s: not a whole number from %" PRId64 " to %" PRId64 ": %.40s", flag,
+        return error_set(err, JOBQ_EINVAL,
+                         "--%s: not a whole number from %" PRId64 " to %" PRId64 ": %.40s", flag,
                          min, max, value);
     *out = n;
     return JOBQ_OK;
 }
 
-int args_duration(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out, jobq_err *err)
+int args_duration(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out,
+                  jobq_err *err)
 {
     int64_t ms = 0;
     char low[32], high[32];
@@ -267,7 +276,8 @@ int args_duration(const struct args *a, const char *flag, int64_t min, int64_t m
     text_format_duration(min, low, sizeof(low));
     text_format_duration(max, high, sizeof(high));
     return error_set(err, JOBQ_EINVAL,
-                     "--%s: not a duration (500ms, 30s, 10m, 1h, 7d) from %s to %s: %.40s", flag, low, high, value);
+                     "--%s: not a duration (500ms, 30s, 10m, 1h, 7d) from %s to %s: %.40s", flag,
+                     low, high, value);
 }
 
 /* The part behind the seconds: ".5", then "Z" or "+01:00". false: neither. */
@@ -304,7 +314,8 @@ int args_time(const struct args *a, const char *flag, int64_t *out, jobq_err *er
     ms = 0;
     const char *rest = strptime(value, "%Y-%m-%dT%H:%M:%S", &tm);
     if (rest == NULL || !read_fraction_and_zone(rest, &ms))
-        return error_set(err, JOBQ_EINVAL, "--%s: not Unix milliseconds nor a time like 2026-01-02T03:04:05Z: %.40s",
+        return error_set(err, JOBQ_EINVAL,
+                         "--%s: not Unix milliseconds nor a time like 2026-01-02T03:04:05Z: %.40s",
                          flag, value);
     ms += (int64_t)timegm(&tm) * 1000;
     if (ms <= 0)

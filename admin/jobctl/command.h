@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * command: the table of commands, and what is read from it: the command line, --help, "did you mean".
+ * command: the table of commands, and what is read from it: the command line, --help, "did you
+ * mean".
  *
- * A new command is one row of the table in commands.c and one function in a cmd_*.c. Everything here is constant;
- * struct args borrows argv.
+ * A new command is one row of the table in commands.c and one function in a cmd_*.c. Everything
+ * here is constant; struct args borrows argv.
  */
 #ifndef ADMIN_JOBCTL_COMMAND_H
 #define ADMIN_JOBCTL_COMMAND_H
@@ -37,7 +38,8 @@ struct command {
     int (*run)(struct session *s, const struct args *a, jobq_err *err);
 };
 
-/* All commands, and the flags that each of them takes besides its own; ended by words (name) NULL. */
+/* All commands, and the flags that each of them takes besides its own; ended by words (name)
+ * NULL. */
 extern const struct command command_table[];
 extern const struct command_flag command_globals[];
 
@@ -63,11 +65,12 @@ bool args_has(const struct args *a, const char *flag);
 /* The last value given; NULL: not given. */
 const char *args_value(const struct args *a, const char *flag);
 
-/* These read a flag's value into *out, which stays as it is when the flag was not given. JOBQ_EINVAL. */
-MUST_CHECK int args_int(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out,
-                        jobq_err *err);
-MUST_CHECK int args_duration(const struct args *a, const char *flag, int64_t min, int64_t max, int64_t *out,
-                             jobq_err *err);
+/* These read a flag's value into *out, which stays as it is when the flag was not given.
+ * JOBQ_EINVAL. */
+MUST_CHECK int args_int(const struct args *a, const char *flag, int64_t min, int64_t max,
+                        int64_t *out, jobq_err *err);
+MUST_CHECK int args_duration(const struct args *a, const char *flag, int64_t min, int64_t max,
+                             int64_t *out, jobq_err *err);
 /* Unix ms, or RFC 3339 as in 2026-01-02T03:04:05Z, 2026-01-02T03:04:05.5+01:00. */
 MUST_CHECK int args_time(const struct args *a, const char *flag, int64_t *out, jobq_err *err);
 

@@ -51,23 +51,29 @@ static const struct command_flag dead_flags[] = {
 };
 
 const struct command command_table[] = {
-    {"queue list", "", 0, 0, queue_flags, "Queues, and how many jobs wait, run, are delayed, parked or dead",
-     "OLDEST is the age of the job that waits longest. A number with ~ is an upper bound: Redis cannot tell any more.",
+    {"queue list", "", 0, 0, queue_flags,
+     "Queues, and how many jobs wait, run, are delayed, parked or dead",
+     "OLDEST is the age of the job that waits longest. A number with ~ is an upper bound: Redis "
+     "cannot tell any more.",
      cmd_queue_list},
     {"job enqueue", "TYPE [PAYLOAD]", 1, 2, enqueue_flags, "Store one job, and print its id",
      "PAYLOAD is a JSON object ({} if there is none), - for standard input, or @FILE.\n"
      "Exit status 75: not known whether it was stored; repeat with --id and the id printed.",
      cmd_job_enqueue},
     {"job show", "ID", 1, 1, show_flags, "Where a job is, and everything known about it",
-     "ID is a job's id, or queue/partition/lane/entry as lists print it, which is found at once. An id is searched\n"
+     "ID is a job's id, or queue/partition/lane/entry as lists print it, which is found at once. "
+     "An id is searched\n"
      "lane by lane around its own time, then wider. A job that succeeded is nowhere.",
      cmd_job_show},
     {"dead list", "", 0, 0, dead_flags, "Dead letters, newest first", NULL, cmd_dead_list},
     {"worker list", "", 0, 0, queue_flags, "Workers: whether they live, and what they hold",
-     "alive: registered, and its connection is there. silent: registered, but its connection is not. fenced: declared\n"
+     "alive: registered, and its connection is there. silent: registered, but its connection is "
+     "not. fenced: declared\n"
      "dead, its jobs are being recovered. gone: only a name left behind, removed soon.",
      cmd_worker_list},
-    {"init", "", 0, 0, NULL, "Create what jobq needs in PostgreSQL; harmless if it is there", NULL, cmd_init},
-    {"doctor", "", 0, 0, NULL, "Check Redis and PostgreSQL, and say how to mend what is wrong", NULL, cmd_doctor},
+    {"init", "", 0, 0, NULL, "Create what jobq needs in PostgreSQL; harmless if it is there", NULL,
+     cmd_init},
+    {"doctor", "", 0, 0, NULL, "Check Redis and PostgreSQL, and say how to mend what is wrong",
+     NULL, cmd_doctor},
     {.words = NULL},
 };

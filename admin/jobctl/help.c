@@ -9,16 +9,16 @@ static void print_flags(const struct command_flag *flags, FILE *out)
     for (; flags != NULL && flags->name != NULL; flags++) {
         char left[64];
         bool config = strcmp(flags->name, "config") == 0;
-        snprintf(left, sizeof(left), "%s--%s%s%s", config ? "-c, " : "", flags->name, flags->value != NULL ? " " : "",
-                 flags->value != NULL ? flags->value : "");
+        snprintf(left, sizeof(left), "%s--%s%s%s", config ? "-c, " : "", flags->name,
+                 flags->value != NULL ? " " : "", flags->value != NULL ? flags->value : "");
         fprintf(out, "  %-26s %s\n", left, flags->help);
     }
 }
 
 static void print_command(const struct command *c, FILE *out)
 {
-    fprintf(out, "usage: jobctl %s%s%s [flags]\n\n%s\n", c->words, c->operands[0] != '\0' ? " " : "", c->operands,
-            c->help);
+    fprintf(out, "usage: jobctl %s%s%s [flags]\n\n%s\n", c->words,
+            c->operands[0] != '\0' ? " " : "", c->operands, c->help);
     if (c->more != NULL)
         fprintf(out, "\n%s\n", c->more);
     if (c->flags != NULL && c->flags->name != NULL) {
@@ -46,12 +46,15 @@ void command_help(const struct args *a, FILE *out)
         char left[64];
         if (a->help_words != NULL && !is_in_group(c, a->help_words))
             continue;
-        snprintf(left, sizeof(left), "%s%s%s", c->words, c->operands[0] != '\0' ? " " : "", c->operands);
+        snprintf(left, sizeof(left), "%s%s%s", c->words, c->operands[0] != '\0' ? " " : "",
+                 c->operands);
         fprintf(out, "  %-26s %s\n", left, c->help);
     }
     fprintf(out, "\nflags:\n");
     print_flags(command_globals, out);
-    fprintf(out, "\nexit status: 0 done; 1 the answer is no (not found, a fault); 2 usage; 69 Redis or PostgreSQL is\n"
-                 "unreachable; 73 cannot write; 75 timed out, or not known whether a job was stored; 77 refused by\n"
+    fprintf(out, "\nexit status: 0 done; 1 the answer is no (not found, a fault); 2 usage; 69 "
+                 "Redis or PostgreSQL is\n"
+                 "unreachable; 73 cannot write; 75 timed out, or not known whether a job was "
+                 "stored; 77 refused by\n"
                  "password or permission; 78 configuration. jobctl help COMMAND tells more.\n");
 }

@@ -42,7 +42,8 @@ static void set_payload(json_t *o, const struct inspect_job *j)
 {
     bool is_text = j->payload != NULL && text_is_utf8(j->payload, j->payload_len, NULL);
     bool is_bytes = j->payload != NULL && !is_text;
-    set(o, "payload_bytes", j->payload != NULL ? json_integer((json_int_t)j->payload_len) : json_null());
+    set(o, "payload_bytes",
+        j->payload != NULL ? json_integer((json_int_t)j->payload_len) : json_null());
     set(o, "payload", is_text ? json_stringn(j->payload, j->payload_len) : json_null());
     set(o, "payload_hex", is_bytes ? hex_string(j->payload, j->payload_len) : json_null());
 }
@@ -51,7 +52,8 @@ static int64_t enqueued_ms(const struct inspect_job *j)
 {
     if (j->header.enqueued_ms > 0)
         return j->header.enqueued_ms;
-    /* The entry's own time counts as long as it is the first one: in the lane it was enqueued to. */
+    /* The entry's own time counts as long as it is the first one: in the lane it was enqueued
+     * to. */
     return j->readable == CODEC_OK && j->place.where < LANE_COUNT ? (int64_t)j->place.entry.ms : -1;
 }
 
@@ -69,11 +71,13 @@ static void set_identity(json_t *o, const struct inspect_job *j)
     set(o, "type", out_string(h->type, h->type_len));
     set(o, "attempts", json_integer(h->attempts));
     set(o, "enqueued_ms", positive(enqueued_ms(j)));
-    set(o, "died_ms", j->state == INSPECT_IS_DEAD ? json_integer((json_int_t)j->place.entry.ms) : json_null());
+    set(o, "died_ms",
+        j->state == INSPECT_IS_DEAD ? json_integer((json_int_t)j->place.entry.ms) : json_null());
     set(o, "reason", out_string(j->reason, j->reason_len));
     set(o, "by", out_string(j->by, j->by_len));
     /* A dead letter has its last failure in a field of its own, any other job in its header. */
-    set(o, "error", j->error != NULL ? out_string(j->error, j->error_len) : out_string(h->error, h->error_len));
+    set(o, "error",
+        j->error != NULL ? out_string(j->error, j->error_len) : out_string(h->error, h->error_len));
 }
 
 json_t *job_json_brief(const struct inspect_job *j)
@@ -82,7 +86,8 @@ json_t *job_json_brief(const struct inspect_job *j)
     if (o == NULL)
         return NULL;
     set_identity(o, j);
-    set(o, "payload_bytes", j->payload != NULL ? json_integer((json_int_t)j->payload_len) : json_null());
+    set(o, "payload_bytes",
+        j->payload != NULL ? json_integer((json_int_t)j->payload_len) : json_null());
     return o;
 }
 
@@ -97,8 +102,11 @@ json_t *job_json(const struct inspect_job *j)
         return NULL;
     set_identity(o, j);
     set(o, "header", header != NULL ? json_string(header) : json_null());
-    set(o, "lane", j->readable == CODEC_OK ? json_string(keys_lane_name(keys_lane_of_flags(h->flags))) : json_null());
-    set(o, "owner", j->state == INSPECT_CLAIMED ? out_string(j->owner, strlen(j->owner)) : json_null());
+    set(o, "lane",
+        j->readable == CODEC_OK ? json_string(keys_lane_name(keys_lane_of_flags(h->flags)))
+                                : json_null());
+    set(o, "owner",
+        j->state == INSPECT_CLAIMED ? out_string(j->owner, strlen(j->owner)) : json_null());
     set(o, "claimed_for_ms", out_time(j->idle_ms));
     set(o, "due_ms", out_time(j->due_ms));
     set(o, "max_attempts", positive(h->max_attempts));

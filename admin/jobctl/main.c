@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* jobctl: looks at jobq and acts on it from outside. Which command does what stands in commands.c. */
+/* jobctl: looks at jobq and acts on it from outside. Which command does what stands in
+ * commands.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ static int run(const struct args *a, struct session *s, jobq_err *err)
     s->deadline_ms = clock_mono_ms() + timeout_ms;
     s->out.file = stdout;
     s->out.json = args_has(a, "json");
-    s->out.colour = !args_has(a, "no-color") && (no_color == NULL || *no_color == '\0') && isatty(STDOUT_FILENO);
+    s->out.colour = !args_has(a, "no-color") && (no_color == NULL || *no_color == '\0') &&
+                    isatty(STDOUT_FILENO);
     rc = settings_load(a, (const char *const *)environ, &s->settings, err);
     return rc == JOBQ_OK ? a->command->run(s, a, err) : rc;
 }

@@ -11,7 +11,8 @@
 #include "base/text.h"
 
 #define OUT_MAX ((size_t)256 * 1024 * 1024)
-/* A cell of a table is cut at so many bytes; JSON and lists of fields have it whole or say what is missing. */
+/* A cell of a table is cut at so many bytes; JSON and lists of fields have it whole or say what is
+ * missing. */
 #define CELL_MAX 200
 #define FIELD_MAX 4096
 
@@ -34,8 +35,9 @@ static size_t read_character(const char *bytes, size_t len, uint32_t *code)
 /* C0, DEL, C1, and what reorders or hides text on a terminal. */
 static bool is_control(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x061c || (c >= 0x200b && c <= 0x200f) ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x061c ||
+           (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
 }
 
 static void append_control(struct buf *b, uint32_t c)
@@ -100,8 +102,10 @@ static size_t count_characters(const char *bytes, size_t len)
     return n;
 }
 
-/* What people see of a member; "-" for none. A number beside which "…_exact" is false is an upper bound. */
-static void append_value(struct buf *b, const json_t *object, const struct out_column *column, size_t max)
+/* What people see of a member; "-" for none. A number beside which "…_exact" is false is an upper
+ * bound. */
+static void append_value(struct buf *b, const json_t *object, const struct out_column *column,
+                         size_t max)
 {
     char text[64];
     const json_t *value = json_object_get(object, column->key);
@@ -135,8 +139,9 @@ static const char *colour_of(const char *word, size_t len)
     static const struct {
         const char *word, *colour;
     } colours[] = {
-        {"ok", "\033[32m"},     {"alive", "\033[32m"}, {"fault", "\033[31m"},   {"dead", "\033[31m"},
-        {"fenced", "\033[31m"}, {"silent", "\033[33m"}, {"skipped", "\033[33m"}, {"gone", "\033[33m"},
+        {"ok", "\033[32m"},      {"alive", "\033[32m"},  {"fault", "\033[31m"},
+        {"dead", "\033[31m"},    {"fenced", "\033[31m"}, {"silent", "\033[33m"},
+        {"skipped", "\033[33m"}, {"gone", "\033[33m"},
     };
     for (size_t i = 0; i < ARRAY_LEN(colours); i++) {
         if (strlen(colours[i].word) == len && memcmp(colours[i].word, word, len) == 0)
@@ -170,7 +175,8 @@ static void add_cell(struct buf *cells, struct cell *c, size_t at)
     c->width = cells->data != NULL ? count_characters(cells->data + at, c->len) : 0;
 }
 
-static void append_table(struct out *o, struct buf *b, const json_t *rows, const struct out_section *s)
+static void append_table(struct out *o, struct buf *b, const json_t *rows,
+                         const struct out_section *s)
 {
     struct buf cells;
     size_t n = json_array_size(rows) + 1, columns = s->column_count;
@@ -201,7 +207,8 @@ static void append_table(struct out *o, struct buf *b, const json_t *rows, const
 }
 
 /* "header  value" lines; members that are null are left out. */
-static void append_fields(struct out *o, struct buf *b, const json_t *object, const struct out_section *s)
+static void append_fields(struct out *o, struct buf *b, const json_t *object,
+                          const struct out_section *s)
 {
     size_t width = 0;
     for (size_t i = 0; i < s->column_count; i++)
@@ -220,7 +227,8 @@ static void append_fields(struct out *o, struct buf *b, const json_t *object, co
     }
 }
 
-static void append_section(struct out *o, struct buf *b, const json_t *root, const struct out_section *s)
+static void append_section(struct out *o, struct buf *b, const json_t *root,
+                           const struct out_section *s)
 {
     const json_t *value = json_object_get(root, s->key);
     bool empty = json_is_array(value) ? json_array_size(value) == 0 : !json_is_object(value);
@@ -239,7 +247,8 @@ static int append_chunk(const char *bytes, size_t len, void *ctx)
     return b->failed ? -1 : 0;
 }
 
-int out_show(struct out *o, json_t *root, const struct out_section *sections, size_t n, jobq_err *err)
+int out_show(struct out *o, json_t *root, const struct out_section *sections, size_t n,
+             jobq_err *err)
 {
     struct buf b;
     int rc = JOBQ_OK;

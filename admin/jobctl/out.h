@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * out: one model, two renderings. A command builds a JSON object; out prints it as it is (--json), or the sections of it
- * that people read as tables and lists of fields. Bytes from outside never reach a terminal raw: control characters
- * and bad UTF-8 are made visible.
+ * out: one model, two renderings. A command builds a JSON object; out prints it as it is (--json),
+ * or the sections of it that people read as tables and lists of fields. Bytes from outside never
+ * reach a terminal raw: control characters and bad UTF-8 are made visible.
  *
  * One thread. Lives as long as the program.
  */
@@ -50,8 +50,10 @@ struct out_section {
     const char *empty; /* printed for an empty array; for an object that is null */
 };
 
-/* Takes root. JOBQ_EREJECTED: cannot write (exit status 73); JOBQ_ENOMEM, also when root is NULL. */
-MUST_CHECK int out_show(struct out *o, json_t *root, const struct out_section *sections, size_t n, jobq_err *err);
+/* Takes root. JOBQ_EREJECTED: cannot write (exit status 73); JOBQ_ENOMEM, also when root is
+ * NULL. */
+MUST_CHECK int out_show(struct out *o, json_t *root, const struct out_section *sections, size_t n,
+                        jobq_err *err);
 
 /* Bytes as a JSON string; bad UTF-8 becomes '?'. NULL bytes: null. NULL when out of memory. */
 json_t *out_string(const char *bytes, size_t len);

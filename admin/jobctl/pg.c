@@ -32,7 +32,8 @@ static int code_of_state(const char *state)
         return JOBQ_EREJECTED;
     if (strcmp(state, "57014") == 0) /* our statement_timeout */
         return JOBQ_ETIMEDOUT;
-    if (strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 || strncmp(state, "57P", 3) == 0)
+    if (strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 ||
+        strncmp(state, "57P", 3) == 0)
         return JOBQ_ECONN;
     return JOBQ_ESTATE;
 }
@@ -44,8 +45,8 @@ static void first_line(const char *text, char *out, size_t out_size)
 }
 
 /*
- * libpq tells no SQLSTATE of a refused connection, but writes it into the text at this verbosity: "FATAL:  28P01: …".
- * false: there is none, the server was not reached.
+ * libpq tells no SQLSTATE of a refused connection, but writes it into the text at this verbosity:
+ * "FATAL: 28P01: …". false: there is none, the server was not reached.
  */
 static bool find_state(const char *text, char state[6])
 {
@@ -77,8 +78,8 @@ static int failed(const struct pg *p, const PGresult *r, jobq_err *err)
     const char *text = r != NULL ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     first_line(text != NULL ? text : PQerrorMessage(p->conn), line, sizeof(line));
     int code = state != NULL ? code_of_state(state) : JOBQ_ECONN;
-    return error_set(err, code, "PostgreSQL at %s: %s%s%s", p->where, line, state != NULL ? ", SQLSTATE " : "",
-                     state != NULL ? state : "");
+    return error_set(err, code, "PostgreSQL at %s: %s%s%s", p->where, line,
+                     state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "");
 }
 
 /* ---- waiting ---- */
@@ -91,7 +92,8 @@ static int wait_socket(const struct pg *p, short events, jobq_err *err)
         return error_set(err, JOBQ_ETIMEDOUT, "PostgreSQL at %s did not answer in time", p->where);
     if (fd.fd < 0)
         return error_set(err, JOBQ_ECONN, "the connection to PostgreSQL at %s is gone", p->where);
-    (void)!poll(&fd, 1, (int)MIN(left, (int64_t)60000)); /* EINTR and a time-out: the caller looks again */
+    /* EINTR and a time-out: the caller looks again */
+    (void)!poll(&fd, 1, (int)MIN(left, (int64_t)60000));
     return JOBQ_OK;
 }
 
@@ -128,7 +130,8 @@ static int take_results(struct pg *p, PGresult **out, jobq_err *err)
         if (r == NULL)
             return rc;
         ExecStatusType status = PQresultStatus(r);
-        if (rc == JOBQ_OK && status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY)
+        if (rc == JOBQ_OK && status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+            status != PGRES_EMPTY_QUERY)
             rc = failed(p, r, err);
         PQclear(*out);
         *out = r;
@@ -150,8 +153,9 @@ static int check_conninfo(const char *conninfo, jobq_err *err)
     if (text != NULL)
         PQfreemem(text); /* not shown: it may repeat a piece of a password */
     if (options == NULL)
-        return error_set(err, JOBQ_ECONFIG,
-                         "postgres is not a libpq connection string (\"host=… dbname=…\" or postgresql://…)");
+        return error_set(
+            err, JOBQ_ECONFIG,
+            "postgres is not a libpq connection string (\"host=… dbname=…\" or postgresql://…)");
     return JOBQ_OK;
 }
 
@@ -159,7 +163,8 @@ static void set_where(struct pg *p)
 {
     const char *host = PQhost(p->conn), *port = PQport(p->conn), *db = PQdb(p->conn);
     char text[128];
-    snprintf(text, sizeof(text), "%s:%s/%s", host != NULL ? host : "", port != NULL ? port : "", db != NULL ? db : "");
+    snprintf(text, sizeof(text), "%s:%s/%s", host != NULL ? host : "", port != NULL ? port : "",
+             db != NULL ? db : "");
     text_sanitize(text, strlen(text), p->where, sizeof(p->where));
 }
 
@@ -169,17 +174,21 @@ static int limit_statements(struct pg *p, jobq_err *err)
     char ms[24];
     const char *values[] = {ms};
     snprintf(ms, sizeof(ms), "%lld", (long long)MAX(p->deadline_ms - clock_mono_ms(), (int64_t)1));
-    return pg_query(p, "SELECT pg_catalog.set_config('statement_timeout', $1, false)", 1, values, NULL, err);
+    return pg_query(p, "SELECT pg_catalog.set_config('statement_timeout', $1, false)", 1, values,
+                    NULL, err);
 }
 
 int pg_open(const struct pg_target *t, int64_t deadline_ms, struct pg **out, jobq_err *err)
 {
-    const char *names[] = {"dbname", "host", "port", "dbname", "user", "password", "fallback_application_name", NULL};
-    const char *values[] = {t->conninfo, t->host, t->port, t->dbname, t->user, t->password, "jobctl", NULL};
+    const char *names[] = {
+        "dbname", "host", "port", "dbname", "user", "password", "fallback_application_name", NULL};
+    const char *values[] = {t->conninfo, t->host,     t->port,  t->dbname,
+                            t->user,     t->password, "jobctl", NULL};
     bool whole = t->conninfo != NULL;
     if (!is_set(t))
         return error_set(err, JOBQ_ECONFIG,
-                         "no PostgreSQL is configured: set postgres in the configuration, JOBQ_POSTGRES or --postgres");
+                         "no PostgreSQL is configured: set postgres in the configuration, "
+                         "JOBQ_POSTGRES or --postgres");
     int rc = whole ? check_conninfo(t->conninfo, err) : JOBQ_OK;
     if (rc != JOBQ_OK)
         return rc;
@@ -188,7 +197,8 @@ int pg_open(const struct pg_target *t, int64_t deadline_ms, struct pg **out, job
         return error_set(err, JOBQ_ENOMEM, "no memory for a connection");
     p->deadline_ms = deadline_ms;
     snprintf(p->where, sizeof(p->where), "the configured address");
-    /* Either the whole string, expanded as dbname, or the parts: values[0] and [1..5] exclude each other. */
+    /* Either the whole string, expanded as dbname, or the parts: values[0] and [1..5] exclude each
+     * other. */
     for (size_t i = whole ? 1 : 0; i <= (whole ? 5 : 0); i++)
         values[i] = NULL;
     p->conn = PQconnectStartParams(names, values, whole);
@@ -234,8 +244,8 @@ int pg_version(const struct pg *p)
 
 /* ---- statements ---- */
 
-int pg_query(struct pg *p, const char *sql, size_t n, const char *const *values, struct pg_result **out,
-             jobq_err *err)
+int pg_query(struct pg *p, const char *sql, size_t n, const char *const *values,
+             struct pg_result **out, jobq_err *err)
 {
     PGresult *result = NULL;
     struct pg_result *r = NULL;

@@ -16,21 +16,26 @@ extern const char schema_sql[];
 static const char start_mark[] = "-- From here on jobctl init runs";
 static const char end_mark[] = "\nCOMMIT;";
 
-/* One row: exists, what is missing, what is refused, role. Read from the catalogue, as a schema we may not use raises. */
+/* One row: exists, what is missing, what is refused, role. Read from the catalogue, as a schema we
+ * may not use raises. */
 static const char look_sql[] =
-    "WITH wanted(tab, col, typ) AS (VALUES ('done', 'id', 'uuid'), ('done', 'at', 'timestamp with time zone'),"
+    "WITH wanted(tab, col, typ) AS (VALUES ('done', 'id', 'uuid'), ('done', 'at', 'timestamp with "
+    "time zone'),"
     "     ('done', 'children', 'bytea'), ('mail_sent', 'message_id', 'text'),"
     "     ('mail_sent', 'at', 'timestamp with time zone')),"
     " ns AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1),"
-    " tabs AS (SELECT c.oid, c.relname FROM pg_catalog.pg_class c JOIN ns ON c.relnamespace = ns.oid"
+    " tabs AS (SELECT c.oid, c.relname FROM pg_catalog.pg_class c JOIN ns ON c.relnamespace = "
+    "ns.oid"
     "     WHERE c.relkind IN ('r', 'p')),"
-    " missing AS (SELECT w.tab || '.' || w.col || ' ' || w.typ AS what FROM wanted w WHERE NOT EXISTS ("
+    " missing AS (SELECT w.tab || '.' || w.col || ' ' || w.typ AS what FROM wanted w WHERE NOT "
+    "EXISTS ("
     "     SELECT 1 FROM tabs t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid"
     "     WHERE t.relname = w.tab AND a.attname = w.col AND NOT a.attisdropped"
     "     AND pg_catalog.format_type(a.atttypid, NULL) = w.typ)),"
     " refused AS (SELECT 'USAGE on schema ' || $1 AS what FROM ns"
     "     WHERE NOT pg_catalog.has_schema_privilege(ns.oid, 'USAGE')"
-    "   UNION ALL SELECT p.priv || ' on ' || t.relname FROM tabs t, (VALUES ('SELECT'), ('INSERT'), ('UPDATE'),"
+    "   UNION ALL SELECT p.priv || ' on ' || t.relname FROM tabs t, (VALUES ('SELECT'), "
+    "('INSERT'), ('UPDATE'),"
     "     ('DELETE')) p(priv) WHERE t.relname IN ('done', 'mail_sent')"
     "     AND NOT pg_catalog.has_table_privilege(t.oid, p.priv))"
     " SELECT EXISTS (SELECT 1 FROM ns), (SELECT pg_catalog.string_agg(what, ', ') FROM missing),"
@@ -66,11 +71,13 @@ static int create_namespace(struct pg *p, const char *name, jobq_err *err)
 {
     struct pg_result *r = NULL;
     const char *values[] = {name};
-    int rc = pg_query(p, "SELECT pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %I', $1::text)", 1, values, &r, err);
+    int rc = pg_query(p, "SELECT pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %I', $1::text)", 1,
+                      values, &r, err);
     if (rc != JOBQ_OK)
         return rc;
     const char *statement = pg_value(r, 0);
-    rc = statement != NULL ? pg_run(p, statement, err) : error_set(err, JOBQ_EPROTO, "PostgreSQL made no statement");
+    rc = statement != NULL ? pg_run(p, statement, err)
+                           : error_set(err, JOBQ_EPROTO, "PostgreSQL made no statement");
     pg_result_free(r);
     return rc;
 }
@@ -89,7 +96,8 @@ int schema_create(struct pg *p, const char *name, jobq_err *err)
 {
     const char *values[] = {name};
     int rc = pg_run(p, "BEGIN", err);
-    /* Two of us at once: CREATE … IF NOT EXISTS of both would collide. The number is ours alone: "jobq". */
+    /* Two of us at once: CREATE … IF NOT EXISTS of both would collide. The number is ours alone:
+     * "jobq". */
     if (rc == JOBQ_OK)
         rc = pg_run(p, "SELECT pg_catalog.pg_advisory_xact_lock(1785684593)", err);
     if (rc == JOBQ_OK)
@@ -97,8 +105,9 @@ int schema_create(struct pg *p, const char *name, jobq_err *err)
     if (rc == JOBQ_OK)
         rc = create_namespace(p, name, err);
     if (rc == JOBQ_OK)
-        rc = pg_query(p, "SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident($1), true)", 1, values,
-                      NULL, err);
+        rc = pg_query(
+            p, "SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident($1), true)", 1,
+            values, NULL, err);
     if (rc == JOBQ_OK)
         rc = create_tables(p, err);
     /* Without COMMIT nothing stays: the connection is closed after a failure. */

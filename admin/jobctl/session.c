@@ -61,8 +61,8 @@ static size_t count_shards(const struct inspect_queue *queues, size_t n, const c
     return sum;
 }
 
-static int add_shards(const struct inspect *in, const struct inspect_queue *q, struct session_shards *out,
-                      jobq_err *err)
+static int add_shards(const struct inspect *in, const struct inspect_queue *q,
+                      struct session_shards *out, jobq_err *err)
 {
     for (unsigned p = 0; p < q->partitions; p++) {
         int rc = keys_init(&out->keys[out->n], in->prefix, q->name, p, err);
@@ -73,7 +73,8 @@ static int add_shards(const struct inspect *in, const struct inspect_queue *q, s
     return JOBQ_OK;
 }
 
-int session_shards(const struct inspect *in, const char *queue, struct session_shards *out, jobq_err *err)
+int session_shards(const struct inspect *in, const char *queue, struct session_shards *out,
+                   jobq_err *err)
 {
     struct inspect_queue *queues = NULL;
     struct session_shards shards = {0};
@@ -87,7 +88,8 @@ int session_shards(const struct inspect *in, const char *queue, struct session_s
         text_sanitize(queue, strlen(queue), shown, sizeof(shown));
         rc = error_set(err, JOBQ_ENOTFOUND, "there is no queue %s; see jobctl queue list", shown);
     } else if (total > SHARDS_MAX) {
-        rc = error_set(err, JOBQ_ESTATE, "%zu partitions are too many to look at; name one with --queue", total);
+        rc = error_set(err, JOBQ_ESTATE,
+                       "%zu partitions are too many to look at; name one with --queue", total);
     } else {
         shards.keys = mem_zalloc(total + 1, sizeof(*shards.keys));
         if (shards.keys == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * session: one run of jobctl: what it was told, its output, and the connections it opened, each at its first use.
+ * session: one run of jobctl: what it was told, its output, and the connections it opened, each at
+ * its first use.
  *
  * Lives as long as the program. One thread; every wait ends at the session's deadline.
  */
@@ -25,7 +26,8 @@ struct session {
     struct conn *conn;
     struct pg *pg;
     int64_t deadline_ms; /* monotonic */
-    int status;          /* exit status of a command that failed, instead of its code's; 0: its code's */
+    int status;          /* exit status of a command that failed, instead of its code's; 0: its
+                          * code's */
 };
 
 /* Closes and frees what was opened. */
@@ -35,14 +37,15 @@ MUST_CHECK int session_redis(struct session *s, struct inspect *out, jobq_err *e
 /* Likewise. JOBQ_ECONFIG: no PostgreSQL is configured. */
 MUST_CHECK int session_postgres(struct session *s, struct pg **out, jobq_err *err);
 
-/* The partitions of all queues, or of one (NULL: all), in order. Caller frees with session_shards_free(). */
+/* The partitions of all queues, or of one (NULL: all), in order. Caller frees with
+ * session_shards_free(). */
 struct session_shards {
     struct shard_keys *keys;
     size_t n;
 };
 /* JOBQ_ENOTFOUND: there is no such queue. */
-MUST_CHECK int session_shards(const struct inspect *in, const char *queue, struct session_shards *out,
-                              jobq_err *err);
+MUST_CHECK int session_shards(const struct inspect *in, const char *queue,
+                              struct session_shards *out, jobq_err *err);
 void session_shards_free(struct session_shards *s);
 
 #endif

@@ -14,22 +14,33 @@
 #include "broker/keys.h"
 #include "broker/url.h"
 
-/* What jobd's table has under the same names, and the deployment of a forum, whose variables count where ours are not set. */
+/* What jobd's table has under the same names, and the deployment of a forum, whose variables count
+ * where ours are not set. */
 static const struct conf_option table[] = {
     {.name = "redis", .type = CONF_STRING},
     {.name = "postgres", .type = CONF_STRING},
     {.name = "schema", .type = CONF_STRING, .fallback = "jobq"},
     {.name = "key_prefix", .type = CONF_STRING, .fallback = KEYS_PREFIX_DEFAULT},
     {.name = "deployment.redis_host", .type = CONF_STRING, .foreign_env = "REDIS_HOST"},
-    {.name = "deployment.redis_port", .type = CONF_INT, .fallback = "6379", .min = 1, .max = 65535,
+    {.name = "deployment.redis_port",
+     .type = CONF_INT,
+     .fallback = "6379",
+     .min = 1,
+     .max = 65535,
      .foreign_env = "REDIS_PORT"},
     {.name = "deployment.redis_password", .type = CONF_SECRET, .foreign_env = "REDIS_PASSWORD"},
     {.name = "deployment.postgres_host", .type = CONF_STRING, .foreign_env = "POSTGRES_HOST"},
-    {.name = "deployment.postgres_port", .type = CONF_INT, .fallback = "5432", .min = 1, .max = 65535,
+    {.name = "deployment.postgres_port",
+     .type = CONF_INT,
+     .fallback = "5432",
+     .min = 1,
+     .max = 65535,
      .foreign_env = "POSTGRES_PORT"},
     {.name = "deployment.postgres_db", .type = CONF_STRING, .foreign_env = "POSTGRES_DB"},
     {.name = "deployment.postgres_user", .type = CONF_STRING, .foreign_env = "POSTGRES_USER"},
-    {.name = "deployment.postgres_password", .type = CONF_SECRET, .foreign_env = "POSTGRES_PASSWORD"},
+    {.name = "deployment.postgres_password",
+     .type = CONF_SECRET,
+     .foreign_env = "POSTGRES_PASSWORD"},
     {.name = NULL},
 };
 
@@ -80,21 +91,27 @@ static int parse_url(struct settings *s, const char *url, const char *source, jo
 {
     jobq_err why = {0};
     int rc = url_parse(url, &s->redis, &why);
-    return rc == JOBQ_OK ? rc : error_set(err, rc == JOBQ_EINVAL ? JOBQ_ECONFIG : rc, "%s: %s", source, why.msg);
+    return rc == JOBQ_OK
+               ? rc
+               : error_set(err, rc == JOBQ_EINVAL ? JOBQ_ECONFIG : rc, "%s: %s", source, why.msg);
 }
 
-/* The URL if there is one, else the host and port of the forum's own settings, else this machine. */
+/* The URL if there is one, else the host and port of the forum's own settings, else this
+ * machine. */
 static int resolve_redis(struct settings *s, jobq_err *err)
 {
     char url[512];
     const char *host = conf_string(s->conf, "deployment.redis_host");
     const char *password = conf_string(s->conf, "deployment.redis_password");
-    const char *source = conf_is_set(s->conf, "redis") ? conf_source(s->conf, "redis") : conf_source(s->conf, "deployment.redis_host");
+    const char *source = conf_is_set(s->conf, "redis")
+                             ? conf_source(s->conf, "redis")
+                             : conf_source(s->conf, "deployment.redis_host");
     if (conf_is_set(s->conf, "redis"))
         return parse_url(s, conf_string(s->conf, "redis"), source, err);
     bool v6 = host != NULL && strchr(host, ':') != NULL;
-    int len = snprintf(url, sizeof(url), "redis://%s%s%s:%lld/0", v6 ? "[" : "", host != NULL ? host : "localhost",
-                       v6 ? "]" : "", (long long)conf_int(s->conf, "deployment.redis_port"));
+    int len = snprintf(url, sizeof(url), "redis://%s%s%s:%lld/0", v6 ? "[" : "",
+                       host != NULL ? host : "localhost", v6 ? "]" : "",
+                       (long long)conf_int(s->conf, "deployment.redis_port"));
     if ((size_t)len >= sizeof(url))
         return error_set(err, JOBQ_ECONFIG, "%s: a host name of more than 400 bytes", source);
     int rc = parse_url(s, url, source, err);
@@ -122,7 +139,8 @@ static void resolve_postgres(struct settings *s)
     };
 }
 
-/* A prefix is part of every key, so what would end the hash tag early or break a listing is refused. */
+/* A prefix is part of every key, so what would end the hash tag early or break a listing is
+ * refused. */
 static int check_prefix(const struct settings *s, jobq_err *err)
 {
     struct shard_keys k;
@@ -136,7 +154,8 @@ static int check_prefix(const struct settings *s, jobq_err *err)
                      conf_source(s->conf, "key_prefix"), why.msg);
 }
 
-int settings_load(const struct args *a, const char *const *envp, struct settings **out, jobq_err *err)
+int settings_load(const struct args *a, const char *const *envp, struct settings **out,
+                  jobq_err *err)
 {
     struct settings *s = mem_zalloc(1, sizeof(*s));
     if (s == NULL)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * settings: where Redis and PostgreSQL are, read as jobd reads it: default < file < env file < environment < flag, the
- * forum's own names where ours are not set. What only jobd needs is jobd's to check and is passed over here.
+ * settings: where Redis and PostgreSQL are, read as jobd reads it: default < file < env file <
+ * environment < flag, the forum's own names where ours are not set. What only jobd needs is jobd's
+ * to check and is passed over here.
  *
  * Read once; nothing changes afterwards.
  */
@@ -21,8 +22,10 @@ struct settings;
 
 #define SETTINGS_FILE "/etc/jobq/jobd.conf" /* read when there is no -c; may be absent */
 
-/* JOBQ_ECONFIG: something is malformed, or a file named cannot be read. Caller frees with settings_free(). */
-MUST_CHECK int settings_load(const struct args *a, const char *const *envp, struct settings **out, jobq_err *err);
+/* JOBQ_ECONFIG: something is malformed, or a file named cannot be read. Caller frees with
+ * settings_free(). */
+MUST_CHECK int settings_load(const struct args *a, const char *const *envp, struct settings **out,
+                             jobq_err *err);
 void settings_free(struct settings *s); /* wipes secrets; NULL is fine */
 
 /* All borrowed from s. */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * forum: asks for recounts of a forum's counters, as the forum itself would after a moderation action.
+ * forum: asks for recounts of a forum's counters, as the forum itself would after a moderation
+ * action.
  *
- * An application like any other: it knows the installed libjobq by <jobq/jobq.h> and nothing else of jobq. It is also
- * the example to start from: open a client, describe a job, enqueue, look at the answer.
+ * An application like any other: it knows the installed libjobq by <jobq/jobq.h> and nothing else
+ * of jobq. It is also the example to start from: open a client, describe a job, enqueue, look at
+ * the answer.
  *
- *   forum [-r URL] [-q QUEUE] all KIND...          one job each: recount every row of that kind, chunk by chunk
- *   forum [-r URL] [-q QUEUE] [-b N] ids KIND      ids from stdin, one a line; a job for every N of them
+ *   forum [-r URL] [-q QUEUE] all KIND... one job each: recount every row of that kind, chunk by
+ *   chunk forum [-r URL] [-q QUEUE] [-b N] ids KIND ids from stdin, one a line; a job for every N
+ *   of them
  *
  * KIND is threads, categories or users. Exit status: 0 every job is stored, 1 one is not, 2 usage.
  */

@@ -3,10 +3,11 @@
  * @file client.h
  * Enqueue jobs from an application.
  *
- * Threads: one client may be used by one thread at a time; open one per thread, or lock around it. Different
- * clients are independent. Fork: a client opened before fork() may be used in the child, where it opens its own
- * connection at the first call and leaves the parent's untouched. The library never logs, never exits, never
- * installs a signal handler, and writes to sockets without raising SIGPIPE.
+ * Threads: one client may be used by one thread at a time; open one per thread, or lock around it.
+ * Different clients are independent. Fork: a client opened before fork() may be used in the child,
+ * where it opens its own connection at the first call and leaves the parent's untouched. The
+ * library never logs, never exits, never installs a signal handler, and writes to sockets without
+ * raising SIGPIPE.
  */
 #ifndef JOBQ_CLIENT_H
 #define JOBQ_CLIENT_H
@@ -26,7 +27,8 @@ typedef struct jobq_client_options {
     const char *redis;        /**< "redis://[user:password@]host:port/db" or "unix:///path?db=0";
                                    NULL: $JOBQ_REDIS, else redis://localhost:6379/0 */
     int64_t deadline_ms;      /**< longest time a call may take, 1 to 60000; default 2000 */
-    size_t max_payload_bytes; /**< default JOBQ_PAYLOAD_DEFAULT_MAX, at most JOBQ_PAYLOAD_HARD_MAX */
+    size_t max_payload_bytes; /**< default JOBQ_PAYLOAD_DEFAULT_MAX, at most
+                                   JOBQ_PAYLOAD_HARD_MAX */
     const char *key_prefix;   /**< first part of every Redis key; default "jobq" */
     const char *name;         /**< shown by CLIENT LIST; default "jobq-client" */
 } jobq_client_options;
@@ -39,51 +41,55 @@ typedef struct jobq_client_options {
 JOBQ_BEGIN
 
 /**
- * Makes a client. Does not connect: the first enqueue does, so an application starts while Redis is down.
+ * Makes a client. Does not connect: the first enqueue does, so an application starts while Redis is
+ * down.
  *
  * @param options borrowed for the call; NULL: all defaults.
  * @param[out] out written on success; the caller closes it with jobq_client_close().
  * @param[out] err may be NULL.
- * @return JOBQ_OK; JOBQ_EINVAL: an option is out of range, the URL is malformed or of a form this build cannot
- *         serve; JOBQ_ENOMEM.
+ * @return JOBQ_OK; JOBQ_EINVAL: an option is out of range, the URL is malformed or of a form this
+ *         build cannot serve; JOBQ_ENOMEM.
  */
 JOBQ_API JOBQ_MUST_CHECK int jobq_client_open(const jobq_client_options *options, jobq_client **out,
                                               jobq_err *err);
 
 /**
  * Closes the connection and frees the client. NULL is fine. Never blocks.
- * In a child after fork() it frees memory and closes only descriptors, so the parent's connection lives on.
+ * In a child after fork() it frees memory and closes only descriptors, so the parent's connection
+ * lives on.
  */
 JOBQ_API void jobq_client_close(jobq_client *client);
 
 /**
- * Stores one job. Returns within the client's deadline, whatever Redis does; reconnects and repeats with the same
- * id as long as the deadline allows. A plain job costs one XADD; delay, due time and unique key cost a script.
+ * Stores one job. Returns within the client's deadline, whatever Redis does; reconnects and repeats
+ * with the same id as long as the deadline allows. A plain job costs one XADD; delay, due time and
+ * unique key cost a script.
  *
- * After JOBQ_EUNKNOWN the job may or may not be stored: call again with the same id (out->id), which never makes a
- * second effect in PostgreSQL. A plain job may then be delivered twice under one id.
+ * After JOBQ_EUNKNOWN the job may or may not be stored: call again with the same id (out->id),
+ * which never makes a second effect in PostgreSQL. A plain job may then be delivered twice under
+ * one id.
  *
  * @param client used by this thread only during the call.
  * @param job borrowed for the call.
  * @param[out] out the caller's, always written; may be NULL.
  * @param[out] err may be NULL.
- * @return JOBQ_OK: stored, or already was (out->status says OK or DUPLICATE); JOBQ_EREJECTED: certainly not
- *         stored, out->cause says why; JOBQ_EUNKNOWN: no answer until the deadline.
+ * @return JOBQ_OK: stored, or already was (out->status says OK or DUPLICATE); JOBQ_EREJECTED:
+ *         certainly not stored, out->cause says why; JOBQ_EUNKNOWN: no answer until the deadline.
  */
-JOBQ_API JOBQ_MUST_CHECK int jobq_enqueue(jobq_client *client, const jobq_job *job, jobq_answer *out,
-                                          jobq_err *err);
+JOBQ_API JOBQ_MUST_CHECK int jobq_enqueue(jobq_client *client, const jobq_job *job,
+                                          jobq_answer *out, jobq_err *err);
 
 /**
- * Stores many jobs in one pipeline; each gets its own answer. Jobs are independent: one that is refused does not
- * stop the others.
+ * Stores many jobs in one pipeline; each gets its own answer. Jobs are independent: one that is
+ * refused does not stop the others.
  *
  * @param client used by this thread only during the call.
  * @param jobs n jobs, borrowed for the call.
  * @param n number of jobs; 0 is fine.
  * @param[out] out n answers, the caller's, all written; required unless n is 0.
  * @param[out] err may be NULL; the text of the first job that was not stored.
- * @return JOBQ_OK: every answer is OK or DUPLICATE; JOBQ_EUNKNOWN: at least one is UNKNOWN; else JOBQ_EREJECTED:
- *         at least one is REJECTED; JOBQ_EINVAL: out is NULL.
+ * @return JOBQ_OK: every answer is OK or DUPLICATE; JOBQ_EUNKNOWN: at least one is UNKNOWN; else
+ *         JOBQ_EREJECTED: at least one is REJECTED; JOBQ_EINVAL: out is NULL.
  */
 JOBQ_API JOBQ_MUST_CHECK int jobq_enqueue_many(jobq_client *client, const jobq_job *jobs, size_t n,
                                                jobq_answer *out, jobq_err *err);

@@ -3,8 +3,8 @@
  * @file error.h
  * The one list of error codes, of causes of a refusal, and the text that goes with a failure.
  *
- * A function that can fail returns JOBQ_OK (0) or one of the negative codes below and writes a text into the
- * caller's jobq_err. Nothing is global, nothing is allocated on a failure path.
+ * A function that can fail returns JOBQ_OK (0) or one of the negative codes below and writes a text
+ * into the caller's jobq_err. Nothing is global, nothing is allocated on a failure path.
  */
 #ifndef JOBQ_ERROR_H
 #define JOBQ_ERROR_H
@@ -69,8 +69,8 @@ typedef enum jobq_cause {
 } jobq_cause;
 
 /**
- * Where a failing function leaves its text. The caller owns it; a NULL pointer to it is always allowed.
- * Untouched on success. msg is NUL-terminated, one line, without a secret.
+ * Where a failing function leaves its text. The caller owns it; a NULL pointer to it is always
+ * allowed. Untouched on success. msg is NUL-terminated, one line, without a secret.
  */
 typedef struct jobq_err {
     int code;

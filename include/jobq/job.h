@@ -36,21 +36,26 @@ typedef enum jobq_lane {
 } jobq_lane;
 
 /**
- * A job to be enqueued. Start from JOBQ_JOB_INIT and set what you need; the library reads it during the call
- * only and keeps no pointer. Zero or NULL means "not set" in every field but type and payload.
+ * A job to be enqueued. Start from JOBQ_JOB_INIT and set what you need; the library reads it during
+ * the call only and keeps no pointer. Zero or NULL means "not set" in every field but type and
+ * payload.
  */
 typedef struct jobq_job {
     size_t size;               /**< sizeof(jobq_job); set by JOBQ_JOB_INIT, lets the struct grow */
-    jobq_id id;                /**< all zero: the library makes one; else repeat of, or chosen by, the caller */
+    jobq_id id;                /**< all zero: the library makes one; else repeat of, or chosen by,
+                                    the caller */
     const char *type;          /**< names the handler, 1 to 64 of [a-z0-9_.:-] */
     const char *queue;         /**< NULL: "default" */
     const char *payload;       /**< a JSON object in UTF-8; NULL: "{}" */
     size_t payload_len;        /**< bytes of payload; 0 with a payload: it is NUL-terminated */
     jobq_lane lane;            /**< priority; JOBQ_LANE_NORMAL is 0 */
     int64_t delay_ms;          /**< start not before so many ms from now, by Redis's clock */
-    int64_t due_ms;            /**< start not before this Unix time in ms; not together with delay_ms */
-    int64_t expires_after_ms;  /**< not started so many ms after enqueue: never started, ends as expired */
-    uint32_t max_attempts;     /**< failures before it is dead, 1 to 65535; 0: the worker's setting */
+    int64_t due_ms;            /**< start not before this Unix time in ms; not together with
+                                    delay_ms */
+    int64_t expires_after_ms;  /**< not started so many ms after enqueue: never started, ends as
+                                    expired */
+    uint32_t max_attempts;     /**< failures before it is dead, 1 to 65535; 0: the worker's
+                                    setting */
     uint32_t soft_limit_ms;    /**< running time after which the handler is asked to stop */
     uint32_t hard_limit_ms;    /**< running time after which it is killed */
     const char *unique_key;    /**< at most 255 bytes; while a job holds it, others are DUPLICATE */
@@ -64,9 +69,11 @@ typedef struct jobq_job {
 /** What became of one job of an enqueue. */
 typedef enum jobq_status {
     JOBQ_STATUS_OK = 0,        /**< stored */
-    JOBQ_STATUS_DUPLICATE = 1, /**< this id, or another job with this unique key, was stored already */
+    JOBQ_STATUS_DUPLICATE = 1, /**< this id, or another job with this unique key, was stored
+                                    already */
     JOBQ_STATUS_REJECTED = 2,  /**< certainly not stored; cause says why */
-    JOBQ_STATUS_UNKNOWN = 3,   /**< the answer was lost until the deadline; repeat with the same id */
+    JOBQ_STATUS_UNKNOWN = 3,   /**< the answer was lost until the deadline; repeat with the same
+                                    id */
 } jobq_status;
 
 /** The answer to one enqueued job. Written by the library, owned by the caller. */
@@ -85,7 +92,8 @@ JOBQ_BEGIN
  *
  * @param[out] out the caller's; written on success.
  * @param[out] err may be NULL.
- * @return JOBQ_OK, or JOBQ_EINTERNAL when the kernel gives no random bytes. Safe from any thread, and after fork.
+ * @return JOBQ_OK, or JOBQ_EINTERNAL when the kernel gives no random bytes. Safe from any thread,
+ *         and after fork.
  */
 JOBQ_API JOBQ_MUST_CHECK int jobq_id_new(jobq_id *out, jobq_err *err);
 

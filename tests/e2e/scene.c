@@ -162,7 +162,8 @@ long long scene_effects(struct scene *s)
     return pg_int(s->postgres, "SELECT count(*) FROM public.effects");
 }
 
-/* Of group jobq of a lane: its pending count (what 0) or its lag (what 1; entries that nobody has read). */
+/* Of group jobq of a lane: its pending count (what 0) or its lag (what 1; entries that nobody has
+ * read). */
 static long long group_number(struct scene *s, const char *lane, const char *field)
 {
     long long number = 0;
@@ -172,7 +173,8 @@ static long long group_number(struct scene *s, const char *lane, const char *fie
         redisReply *g = r->element[0];
         for (size_t i = 0; i + 1 < g->elements; i += 2)
             if (strcmp(g->element[i]->str, field) == 0)
-                number = g->element[i + 1]->type == REDIS_REPLY_INTEGER ? g->element[i + 1]->integer : -1;
+                number = g->element[i + 1]->type == REDIS_REPLY_INTEGER ? g->element[i + 1]->integer
+                                                                        : -1;
     }
     freeReplyObject(r);
     return number;
@@ -199,7 +201,8 @@ static long long undelivered(struct scene *s, const char *lane)
         for (size_t i = 0; i + 1 < g->elements; i += 2)
             if (strcmp(g->element[i]->str, "last-delivered-id") == 0)
                 last = g->element[i + 1]->str;
-        redisReply *rest = redis_do(s->redis, "XRANGE " BASE ":ready:%s (%s + COUNT 100000", lane, last);
+        redisReply *rest =
+            redis_do(s->redis, "XRANGE " BASE ":ready:%s (%s + COUNT 100000", lane, last);
         n = (long long)rest->elements;
         freeReplyObject(rest);
     } else {
@@ -254,7 +257,8 @@ static void wait_number(struct scene *s, long long (*number)(struct scene *s), l
     struct wanted w = {s, number, at_least};
 
     if (!wait_until(now_ms() + patience_ms(timeout_ms), is_there, &w))
-        fail_test("%s: %lld of %lld after %lld ms", what, number(s), at_least, (long long)timeout_ms);
+        fail_test("%s: %lld of %lld after %lld ms", what, number(s), at_least,
+                  (long long)timeout_ms);
 }
 
 void scene_wait_effects(struct scene *s, long long at_least, int64_t timeout_ms)
@@ -282,9 +286,10 @@ static bool is_drained(void *ctx)
 void scene_wait_drained(struct scene *s, int64_t timeout_ms)
 {
     if (!wait_until(now_ms() + patience_ms(timeout_ms), is_drained, s))
-        fail_test("not drained after %lld ms: %lld queued (%lld in flight), %lld later, %lld dead, %lld parked",
-                  (long long)timeout_ms, scene_queued(s), scene_pending(s), scene_later(s), scene_dead(s),
-                  scene_parked(s));
+        fail_test("not drained after %lld ms: %lld queued (%lld in flight), %lld later, %lld dead, "
+                  "%lld parked",
+                  (long long)timeout_ms, scene_queued(s), scene_pending(s), scene_later(s),
+                  scene_dead(s), scene_parked(s));
 }
 
 /* ---- the checker ---- */
@@ -297,7 +302,9 @@ static void load_acked(struct scene *s)
 
     if (!f)
         fail_test("cannot write %s", path);
-    fputs("DROP TABLE IF EXISTS public.acked; CREATE TABLE public.acked (job_id uuid PRIMARY KEY);\nCOPY public.acked FROM stdin;\n", f);
+    fputs("DROP TABLE IF EXISTS public.acked; CREATE TABLE public.acked (job_id uuid PRIMARY "
+          "KEY);\nCOPY public.acked FROM stdin;\n",
+          f);
     for (size_t i = 0; i < s->acked_count; i++) {
         jobq_id_format(&s->acked[i], id);
         fprintf(f, "%s\n", id);
@@ -311,14 +318,18 @@ static void load_acked(struct scene *s)
 void scene_check_effects(struct scene *s)
 {
     load_acked(s);
-    long long lost = pg_int(s->postgres, "SELECT count(*) FROM public.acked a WHERE NOT EXISTS "
-                                         "(SELECT 1 FROM public.effects e WHERE e.job_id = a.job_id)");
+    long long lost =
+        pg_int(s->postgres, "SELECT count(*) FROM public.acked a WHERE NOT EXISTS "
+                            "(SELECT 1 FROM public.effects e WHERE e.job_id = a.job_id)");
     long long doubled =
-        pg_int(s->postgres, "SELECT count(*) FROM (SELECT job_id FROM public.effects GROUP BY job_id HAVING count(*) > 1) x");
-    long long unexpected = pg_int(s->postgres, "SELECT count(DISTINCT job_id) FROM public.effects e WHERE NOT EXISTS "
-                                               "(SELECT 1 FROM public.acked a WHERE a.job_id = e.job_id)");
+        pg_int(s->postgres, "SELECT count(*) FROM (SELECT job_id FROM public.effects GROUP BY "
+                            "job_id HAVING count(*) > 1) x");
+    long long unexpected =
+        pg_int(s->postgres, "SELECT count(DISTINCT job_id) FROM public.effects e WHERE NOT EXISTS "
+                            "(SELECT 1 FROM public.acked a WHERE a.job_id = e.job_id)");
     if (lost || doubled || unexpected > (long long)s->unknown)
-        fail_test("of %zu acknowledged: %lld lost, %lld doubled, %lld unexpected (%zu answers were unknown)",
+        fail_test("of %zu acknowledged: %lld lost, %lld doubled, %lld unexpected (%zu answers were "
+                  "unknown)",
                   s->acked_count, lost, doubled, unexpected, s->unknown);
     cr_assert_gt(s->acked_count, 0u, "a run without jobs proves nothing");
 }

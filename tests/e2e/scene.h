@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scene: a whole deployment for an end-to-end test: Redis, PostgreSQL, jobd of several instances, a producer; and the
- * checker that compares what was acknowledged with what happened.
+ * scene: a whole deployment for an end-to-end test: Redis, PostgreSQL, jobd of several instances, a
+ * producer; and the checker that compares what was acknowledged with what happened.
  *
- * The types `effect`, `effect_slow` and `parent` of module test_pg write one row into table effects in the runtime's
- * transaction, so: acknowledged ids = ids in effects, none missing, none twice, none that nobody enqueued.
+ * The types `effect`, `effect_slow` and `parent` of module test_pg write one row into table effects
+ * in the runtime's transaction, so: acknowledged ids = ids in effects, none missing, none twice,
+ * none that nobody enqueued.
  */
 #ifndef TESTS_E2E_SCENE_H
 #define TESTS_E2E_SCENE_H
@@ -32,11 +33,13 @@ struct scene *scene_new(int flags);
 /* Kills everything that is left. */
 void scene_free(struct scene *s);
 
-/* Starts jobd number i as instance "a", "b", …; fields of o that are NULL or 0 get the scene's (redis, postgres, the test module). */
+/* Starts jobd number i as instance "a", "b", …; fields of o that are NULL or 0 get the scene's
+ * (redis, postgres, the test module). */
 struct jobd *scene_jobd(struct scene *s, size_t i, struct jobd_options o);
 /* Drains jobd i, asserts exit status 0, frees it. */
 void scene_drain(struct scene *s, size_t i);
-/* kill -9 of jobd i alone; frees it. Its state directory is kept for a successor: see scene_state_dir(). */
+/* kill -9 of jobd i alone; frees it. Its state directory is kept for a successor: see
+ * scene_state_dir(). */
 void scene_kill(struct scene *s, size_t i);
 const char *scene_state_dir(struct scene *s, size_t i);
 
@@ -54,16 +57,19 @@ long long scene_queued(struct scene *s);
 long long scene_later(struct scene *s);
 long long scene_dead(struct scene *s);
 long long scene_parked(struct scene *s);
-/* Until condition: the number of effects, of jobs running (rows in started less ended; see the test module), of dead… */
+/* Until condition: the number of effects, of jobs running (rows in started less ended; see the test
+ * module), of dead… */
 void scene_wait_effects(struct scene *s, long long at_least, int64_t timeout_ms);
 void scene_wait_dead(struct scene *s, long long at_least, int64_t timeout_ms);
 void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms);
-/* Nothing waits or runs anywhere (lanes have no pending and nothing undelivered, later is empty). */
+/* Nothing waits or runs anywhere (lanes have no pending and nothing undelivered, later is
+ * empty). */
 void scene_wait_drained(struct scene *s, int64_t timeout_ms);
 
 /*
- * The checker: after scene_wait_drained(). Every acknowledged id has exactly one effect; no effect of an id that was not
- * enqueued (unless UNKNOWN); nothing pending of anybody; `alive` names only living jobd.
+ * The checker: after scene_wait_drained(). Every acknowledged id has exactly one effect; no effect
+ * of an id that was not enqueued (unless UNKNOWN); nothing pending of anybody; `alive` names only
+ * living jobd.
  */
 void scene_check_effects(struct scene *s);
 /* Header field of the only dead letter, "reason" or "error"; caller frees. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_codec: any bytes as a header. What is accepted stays within its bytes, can be written again within the limit,
- * and reads the same after that, as often as one likes. The bytes are tried as an entry id too.
+ * fuzz_codec: any bytes as a header. What is accepted stays within its bytes, can be written again
+ * within the limit, and reads the same after that, as often as one likes. The bytes are tried as an
+ * entry id too.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
 
 static void check_same(const struct job_header *a, const struct job_header *b)
 {
-    must(a->flags == b->flags && a->attempts == b->attempts && a->crashes == b->crashes && a->losses == b->losses);
+    must(a->flags == b->flags && a->attempts == b->attempts && a->crashes == b->crashes &&
+         a->losses == b->losses);
     must(memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes)) == 0);
     must(same_text(a->type, a->type_len, b->type, b->type_len));
     must(a->max_attempts == b->max_attempts && a->soft_limit_ms == b->soft_limit_ms);
@@ -53,8 +55,10 @@ static void check_header(const uint8_t *data, size_t size)
     if (codec_decode(data, size, &h, NULL) != CODEC_OK)
         return;
     must(codec_peek_id(data, size, &id) && memcmp(id.bytes, h.id.bytes, sizeof(id.bytes)) == 0);
-    must(is_inside(h.type, h.type_len, data, size) && is_inside(h.unique, h.unique_len, data, size));
-    must(is_inside(h.error, h.error_len, data, size) && is_inside(h.others, h.others_len, data, size));
+    must(is_inside(h.type, h.type_len, data, size) &&
+         is_inside(h.unique, h.unique_len, data, size));
+    must(is_inside(h.error, h.error_len, data, size) &&
+         is_inside(h.others, h.others_len, data, size));
     buf_init(&once, (size_t)1 << 20);
     buf_init(&twice, (size_t)1 << 20);
     codec_encode(&h, &once);

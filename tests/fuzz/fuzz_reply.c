@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_reply: any bytes as what Redis answers, given to every parser of broker/claim.h. What they give lies within the
- * reply; nothing else is asked of a reply that makes no sense.
+ * fuzz_reply: any bytes as what Redis answers, given to every parser of broker/claim.h. What they
+ * give lies within the reply; nothing else is asked of a reply that makes no sense.
  */
 #include <hiredis/hiredis.h>
 #include <stdint.h>

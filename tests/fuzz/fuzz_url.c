@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_url: any text is a Redis URL or is refused with a message; neither message nor the shown form holds a password.
+ * fuzz_url: any text is a Redis URL or is refused with a message; neither message nor the shown
+ * form holds a password.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -61,8 +62,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* The marked password stands nowhere else. */
     if (memmem(data, size, SECRET, strlen(SECRET)) != NULL)
         return 0;
-    static const char *const before[] = {"", "redis://", "unix://", "redis://:" SECRET, "redis://bob:" SECRET "@",
-                                         "unix://:" SECRET, "rediss://:" SECRET, SECRET};
+    static const char *const before[] = {"",
+                                         "redis://",
+                                         "unix://",
+                                         "redis://:" SECRET,
+                                         "redis://bob:" SECRET "@",
+                                         "unix://:" SECRET,
+                                         "rediss://:" SECRET,
+                                         SECRET};
     for (size_t i = 0; i < ARRAY_LEN(before); i++) {
         size_t len = strlen(before[i]);
         char *text = malloc(len + size + 1);

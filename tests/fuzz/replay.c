@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay: runs a fuzz target once over every file of the directories named, where libFuzzer is not wanted.
+ * replay: runs a fuzz target once over every file of the directories named, where libFuzzer is not
+ * wanted.
  *
- * Each input is also given cut short at every length, up to a limit: that costs nothing and finds reads past the end.
- * Fails when there is no input at all. Single thread.
+ * Each input is also given cut short at every length, up to a limit: that costs nothing and finds
+ * reads past the end. Fails when there is no input at all. Single thread.
  */
 #include <dirent.h>
 #include <errno.h>

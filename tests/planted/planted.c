@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * planted: faults that must turn a run red. Each test here is run alone, under AddressSanitizer, and has to fail: see
- * must_fail.sh. A test that passes means that a leak or an overflow would go unseen.
+ * planted: faults that must turn a run red. Each test here is run alone, under AddressSanitizer,
+ * and has to fail: see must_fail.sh. A test that passes means that a leak or an overflow would go
+ * unseen.
  */
 #include <signal.h>
 #include <stdlib.h>

@@ -103,7 +103,8 @@ void check_delivery(int who, const struct held *h)
 
     cr_assert_lt(h->n, next_job);
     settle(j);
-    cr_assert_eq(j->state, WAITING, "job %llu delivered in state %d", (unsigned long long)h->n, j->state);
+    cr_assert_eq(j->state, WAITING, "job %llu delivered in state %d", (unsigned long long)h->n,
+                 j->state);
     cr_assert_eq(h->header.attempts, j->attempts);
     cr_assert_eq(h->header.crashes, j->crashes);
     cr_assert_eq(h->header.losses, j->losses);
@@ -133,7 +134,8 @@ void enqueue_plain(void)
     for (uint64_t n = 1 + any(64); n > 0 && next_job < JOBS; n--) {
         struct job_header h = {.flags = flags[lane]};
 
-        job[next_job] = (struct job){.state = WAITING, .lane = lane, .key = -1, .runs_out = any(50) == 0};
+        job[next_job] =
+            (struct job){.state = WAITING, .lane = lane, .key = -1, .runs_out = any(50) == 0};
         add_job(&s, lane, next_job++, &h);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model: what each job and each incarnation of test_model.c must be, and what the living do: enqueue, read, audit,
- * acknowledge, fail. Every answer of Redis is compared with it. Death, the partition's care and the end are in
- * test_model.c.
+ * model: what each job and each incarnation of test_model.c must be, and what the living do:
+ * enqueue, read, audit, acknowledge, fail. Every answer of Redis is compared with it. Death, the
+ * partition's care and the end are in test_model.c.
  */
 #ifndef TESTS_SCRIPT_MODEL_H
 #define TESTS_SCRIPT_MODEL_H
@@ -48,7 +48,8 @@ extern uint64_t state_of_random;
 extern uint64_t holder[KEYS];     /* job that lives under the key */
 extern uint64_t last_ended[KEYS]; /* the last one that did */
 extern struct seen {
-    int64_t succeeded, dead, moved_by_reap, crashes, late, zombies, lost_answers, duplicates, walked;
+    int64_t succeeded, dead, moved_by_reap, crashes, late, zombies, lost_answers, duplicates,
+        walked;
 } seen;
 
 /* Deterministic, from state_of_random; below > 0. */

@@ -25,7 +25,8 @@ void shard_open(struct shard *s, const char *const *extra)
 
         script_load(&s->out, (enum script_name)i);
         r = shard_call(s);
-        cr_assert_str_eq(r->str, script_sha((enum script_name)i), "%s", script_word((enum script_name)i));
+        cr_assert_str_eq(r->str, script_sha((enum script_name)i), "%s",
+                         script_word((enum script_name)i));
         freeReplyObject(r);
     }
 }
@@ -74,7 +75,9 @@ long long shard_int(struct shard *s, const char *format, ...)
     va_start(args, format);
     r = raw(s, format, args);
     va_end(args);
-    n = r->type == REDIS_REPLY_INTEGER ? r->integer : r->type == REDIS_REPLY_STRING ? strtoll(r->str, NULL, 10) : -1;
+    n = r->type == REDIS_REPLY_INTEGER  ? r->integer
+        : r->type == REDIS_REPLY_STRING ? strtoll(r->str, NULL, 10)
+                                        : -1;
     freeReplyObject(r);
     return n;
 }
@@ -107,7 +110,8 @@ void shard_run(struct shard *s, const char *format, ...)
 int64_t shard_time_ms(struct shard *s)
 {
     redisReply *r = redisCommand(s->c, "TIME");
-    int64_t ms = strtoll(r->element[0]->str, NULL, 10) * 1000 + strtoll(r->element[1]->str, NULL, 10) / 1000;
+    int64_t ms =
+        strtoll(r->element[0]->str, NULL, 10) * 1000 + strtoll(r->element[1]->str, NULL, 10) / 1000;
 
     freeReplyObject(r);
     return ms;
@@ -162,7 +166,8 @@ const char *id_text(uint64_t n)
     return text;
 }
 
-static struct entry_id add(struct shard *s, enum lane lane, const struct job_header *h, const char *p, size_t p_len)
+static struct entry_id add(struct shard *s, enum lane lane, const struct job_header *h,
+                           const char *p, size_t p_len)
 {
     struct buf bytes;
     struct entry_id id;
@@ -188,7 +193,8 @@ static struct entry_id add(struct shard *s, enum lane lane, const struct job_hea
 
 struct entry_id add_job(struct shard *s, enum lane lane, uint64_t n, const struct job_header *like)
 {
-    static const uint8_t flags[] = {[LANE_HIGH] = 1, [LANE_LOW] = 2, [LANE_NORMAL] = 0, [LANE_RECOVERED] = 0};
+    static const uint8_t flags[] = {
+        [LANE_HIGH] = 1, [LANE_LOW] = 2, [LANE_NORMAL] = 0, [LANE_RECOVERED] = 0};
     struct job_header h = {.flags = flags[lane]};
     char p[32];
 
@@ -197,7 +203,8 @@ struct entry_id add_job(struct shard *s, enum lane lane, uint64_t n, const struc
     h.type = "t";
     h.type_len = 1;
     id_of(n, &h.id);
-    return add(s, lane, &h, p, (size_t)snprintf(p, sizeof(p), "{\"n\":%llu}", (unsigned long long)n));
+    return add(s, lane, &h, p,
+               (size_t)snprintf(p, sizeof(p), "{\"n\":%llu}", (unsigned long long)n));
 }
 
 struct entry_id add_job_of_size(struct shard *s, enum lane lane, uint64_t n, size_t p_len)
@@ -212,7 +219,8 @@ struct entry_id add_job_of_size(struct shard *s, enum lane lane, uint64_t n, siz
     return id;
 }
 
-int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, const char *unique, uint64_t *holder)
+int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, const char *unique,
+                uint64_t *holder)
 {
     jobq_job job = JOBQ_JOB_INIT;
     jobq_answer answer;
@@ -234,7 +242,8 @@ int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, c
     rc = enqueue_reply(r, "here", &answer, &err);
     freeReplyObject(r);
     if (holder)
-        *holder = rc == JOBQ_OK && answer.status == JOBQ_STATUS_DUPLICATE ? number_of(&answer.holder) : 0;
+        *holder =
+            rc == JOBQ_OK && answer.status == JOBQ_STATUS_DUPLICATE ? number_of(&answer.holder) : 0;
     return rc;
 }
 
@@ -366,15 +375,24 @@ int ack(struct shard *s, const char *name, const struct held *jobs, size_t n, in
     return rc;
 }
 
-int fail_one(struct shard *s, const char *name, const struct held *job, enum claim_action action, int64_t delay_ms,
-             enum claim_fate *fate)
+int fail_one(struct shard *s, const char *name, const struct held *job, enum claim_action action,
+             int64_t delay_ms, enum claim_fate *fate)
 {
-    static const enum claim_count counts[] = {CLAIM_COUNT_RETRIED, CLAIM_COUNT_DEAD, CLAIM_COUNT_PARKED,
-                                              CLAIM_COUNT_CRASHED};
-    struct claim_failed f = {
-        .entry = job->entry, .has_id = true, .id = job->header.id, .action = action, .reason = CLAIM_PERMANENT,
-        .count = counts[action], .delay_ms = delay_ms, .error = "oops", .error_len = 4, .h = job->h,
-        .h_len = job->h_len, .p = job->p, .p_len = job->p_len};
+    static const enum claim_count counts[] = {CLAIM_COUNT_RETRIED, CLAIM_COUNT_DEAD,
+                                              CLAIM_COUNT_PARKED, CLAIM_COUNT_CRASHED};
+    struct claim_failed f = {.entry = job->entry,
+                             .has_id = true,
+                             .id = job->header.id,
+                             .action = action,
+                             .reason = CLAIM_PERMANENT,
+                             .count = counts[action],
+                             .delay_ms = delay_ms,
+                             .error = "oops",
+                             .error_len = 4,
+                             .h = job->h,
+                             .h_len = job->h_len,
+                             .p = job->p,
+                             .p_len = job->p_len};
     jobq_err err = {0};
     redisReply *r;
     int rc;
@@ -401,7 +419,8 @@ int fence(struct shard *s, const char *name, const char *victim, int64_t seen)
     return rc;
 }
 
-int reap(struct shard *s, const char *name, const char *victim, unsigned budget, bool *more, int64_t *moved)
+int reap(struct shard *s, const char *name, const char *victim, unsigned budget, bool *more,
+         int64_t *moved)
 {
     jobq_err err = {0};
     redisReply *r;

@@ -48,7 +48,8 @@ void shard_close(struct shard *s);
 redisReply *shard_call(struct shard *s);
 /* Number, or text of a raw command; "" for nil. */
 long long shard_int(struct shard *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-const char *shard_text(struct shard *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *shard_text(struct shard *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void shard_run(struct shard *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int64_t shard_time_ms(struct shard *s);
 long long shard_pending(struct shard *s, enum lane lane);
@@ -63,20 +64,23 @@ const char *id_text(uint64_t n); /* ring of 8 */
 struct entry_id add_job(struct shard *s, enum lane lane, uint64_t n, const struct job_header *like);
 struct entry_id add_job_of_size(struct shard *s, enum lane lane, uint64_t n, size_t p_len);
 /* By the enqueue script; delay_ms < 0: due_ms is given. JOBQ_… ; *holder: 0 unless DUPLICATE. */
-int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, const char *unique, uint64_t *holder);
+int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, const char *unique,
+                uint64_t *holder);
 
 int join(struct shard *s, const char *name);
-int beat(struct shard *s, const char *name, struct claim_beat *out); /* out may be NULL; no peers then */
+int beat(struct shard *s, const char *name,
+         struct claim_beat *out); /* out may be NULL; no peers then */
 int64_t counter_of(struct shard *s, const char *name);               /* of a living one */
 void take(struct shard *s, const char *name, enum lane lane, size_t count, struct taken *out);
 /* XREADGROUP whose answer nobody sees; how many entries it brought. */
 size_t take_and_lose(struct shard *s, const char *name, enum lane lane, size_t count);
 int ack(struct shard *s, const char *name, const struct held *jobs, size_t n, int64_t *acked);
 /* As claim_fail() for one job; the copy is made of job->h and "p". */
-int fail_one(struct shard *s, const char *name, const struct held *job, enum claim_action action, int64_t delay_ms,
-             enum claim_fate *fate);
+int fail_one(struct shard *s, const char *name, const struct held *job, enum claim_action action,
+             int64_t delay_ms, enum claim_fate *fate);
 int fence(struct shard *s, const char *name, const char *victim, int64_t seen);
-int reap(struct shard *s, const char *name, const char *victim, unsigned budget, bool *more, int64_t *moved);
+int reap(struct shard *s, const char *name, const char *victim, unsigned budget, bool *more,
+         int64_t *moved);
 /* Fences and reaps to the end; how many were moved. */
 int64_t bury(struct shard *s, const char *name, const char *victim);
 int leave(struct shard *s, const char *name, bool *more, int64_t *released);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* broker/lua/header.lua against tests/vectors/entries.json: what the codec in C reads, the scripts patch. */
+/* broker/lua/header.lua against tests/vectors/entries.json: what the codec in C reads, the scripts
+ * patch. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -22,10 +23,13 @@ static void assert_copy(const redisReply *got, const json_t *vector, const char 
 {
     const json_t *expected = json_object_get(vector, what);
     size_t len;
-    uint8_t *bytes = hex_decode(json_string_value(expected ? expected : json_object_get(vector, "h")), &len);
+    uint8_t *bytes =
+        hex_decode(json_string_value(expected ? expected : json_object_get(vector, "h")), &len);
 
-    cr_assert_eq(got->len, len, "%s of %s", what, json_string_value(json_object_get(vector, "name")));
-    cr_assert_arr_eq(got->str, bytes, len, "%s of %s", what, json_string_value(json_object_get(vector, "name")));
+    cr_assert_eq(got->len, len, "%s of %s", what,
+                 json_string_value(json_object_get(vector, "name")));
+    cr_assert_arr_eq(got->str, bytes, len, "%s of %s", what,
+                     json_string_value(json_object_get(vector, "name")));
     free(bytes);
 }
 
@@ -88,7 +92,8 @@ Test(header, gives_way_instead_of_growing_too_long)
         cr_assert_eq(r->element[0]->integer, 1);
         cr_assert_eq(r->element[1]->len, len + with_time);
         cr_assert_eq(r->element[1]->str[5], 1, "the loss is counted");
-        cr_assert_eq(r->element[2]->len, len + with_time + (spare - with_time >= 5 ? 5 : 0), "%zu", spare);
+        cr_assert_eq(r->element[2]->len, len + with_time + (spare - with_time >= 5 ? 5 : 0), "%zu",
+                     spare);
         freeReplyObject(r);
     }
     free(text);
@@ -114,7 +119,8 @@ Test(header, is_held_as_the_reference_says)
         uint8_t *h = hex_decode(json_string_value(json_object_get(vector, "h")), &h_len);
         size_t p_len;
         uint8_t *p = hex_decode(json_string_value(json_object_get(vector, "p")), &p_len);
-        struct claim_failed f = {.has_id = true, .action = CLAIM_LATER, .h = h, .h_len = h_len, .p = p, .p_len = p_len};
+        struct claim_failed f = {
+            .has_id = true, .action = CLAIM_LATER, .h = h, .h_len = h_len, .p = p, .p_len = p_len};
         enum claim_fate fate;
         struct claim_move m;
         redisReply *r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* register, beat, fence, sweep, leave, reap: who lives, and who gets the jobs of who does not (G12 to G15). */
+/* register, beat, fence, sweep, leave, reap: who lives, and who gets the jobs of who does not (G12
+ * to G15). */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -175,10 +176,12 @@ Test(membership, reaps_every_lane_and_forgets_the_dead)
 
         cr_assert_eq(t.job[i].header.losses, 1);
         cr_assert_eq(t.job[i].header.flags & CODEC_FLAG_EXHAUSTED, 0);
-        cr_assert_eq(t.job[i].header.enqueued_ms, (int64_t)first[lane].ms, "it is the first entry's time");
+        cr_assert_eq(t.job[i].header.enqueued_ms, (int64_t)first[lane].ms,
+                     "it is the first entry's time");
         cr_assert_geq(t.job[i].header.enqueued_ms, before);
         cr_assert_str_eq(t.job[i].p, fmt("{\"n\":%d}", 10 + (int)lane));
-        cr_assert_eq(lane == LANE_RECOVERED || keys_lane_of_flags(t.job[i].header.flags) == lane, true);
+        cr_assert_eq(lane == LANE_RECOVERED || keys_lane_of_flags(t.job[i].header.flags) == lane,
+                     true);
     }
 }
 
@@ -239,7 +242,8 @@ Test(membership, reaps_a_hundred_at_a_time)
         cr_assert_eq(reap(&s, "b", "a", 20, &more, &moved), JOBQ_OK);
         cr_assert_eq(moved, calls < 2 ? 100 : 50);
         cr_assert_eq(consumers(LANE_LOW), more ? 1 : 0);
-        cr_assert_eq(shard_pending(&s, LANE_LOW) + shard_pending(&s, LANE_HIGH), more ? 250 - 100 * (calls + 1) : 0);
+        cr_assert_eq(shard_pending(&s, LANE_LOW) + shard_pending(&s, LANE_HIGH),
+                     more ? 250 - 100 * (calls + 1) : 0);
         calls++;
     }
     cr_assert_eq(calls, 3);
@@ -303,7 +307,8 @@ Test(membership, carries_what_it_does_not_understand_unchanged)
     cr_assert_str_eq(r->element[0]->element[1]->element[0]->str, "foo");
     cr_assert_str_eq(r->element[1]->element[1]->element[1]->str, "\x02newer");
     cr_assert_str_eq(r->element[2]->element[1]->element[1]->str, "broken");
-    cr_assert_eq(r->element[3]->element[1]->elements, 2, "too many fields to be passed on as they are");
+    cr_assert_eq(r->element[3]->element[1]->elements, 2,
+                 "too many fields to be passed on as they are");
     cr_assert_eq(strncmp(r->element[3]->element[1]->element[1]->str, "k0 v k1 v k2 v", 14), 0);
     freeReplyObject(r);
 }
@@ -316,8 +321,8 @@ Test(membership, copies_an_entry_from_beyond_time)
 
     buf_init(&b, CODEC_HEADER_MAX);
     codec_encode(&h, &b);
-    freeReplyObject(redisCommand(s.c, "XADD %s 18446744073709551614-1 h %b p y", s.k.lanes[LANE_NORMAL], b.data,
-                                 b.len));
+    freeReplyObject(redisCommand(s.c, "XADD %s 18446744073709551614-1 h %b p y",
+                                 s.k.lanes[LANE_NORMAL], b.data, b.len));
     buf_done(&b);
     take(&s, "a", LANE_NORMAL, 1, &t);
     cr_assert_eq(bury(&s, "b", "a"), 1);
@@ -326,7 +331,8 @@ Test(membership, copies_an_entry_from_beyond_time)
     cr_assert_eq(t.job[0].header.enqueued_ms, 1LL << 53);
 }
 
-/* All jobd of a partition watch, so two may reap at once: the compare in the script makes doubles harmless. */
+/* All jobd of a partition watch, so two may reap at once: the compare in the script makes doubles
+ * harmless. */
 Test(membership, lets_two_reap_at_once)
 {
     int64_t sum = 0;
@@ -351,7 +357,8 @@ Test(membership, lets_two_reap_at_once)
 
 /* ---- sweep ---- */
 
-/* ◆ delivery.md 4: a fenced jobd's read may still be in flight; it re-creates its consumer after the reaping. */
+/* ◆ delivery.md 4: a fenced jobd's read may still be in flight; it re-creates its consumer after
+ * the reaping. */
 Test(membership, finds_jobs_that_went_to_the_dead)
 {
     int64_t fenced;
@@ -426,7 +433,8 @@ Test(membership, gives_back_everything_when_it_leaves)
     take(&s, "b", LANE_RECOVERED, 200, &t);
     cr_assert_eq(t.n, 121);
     cr_assert(t.job[0].n == 1000 && t.job[0].header.releases == 5);
-    cr_assert(t.job[0].header.losses == 2 && t.job[0].header.attempts == 3 && t.job[0].header.crashes == 1);
+    cr_assert(t.job[0].header.losses == 2 && t.job[0].header.attempts == 3 &&
+              t.job[0].header.crashes == 1);
     cr_assert(t.job[120].header.releases == 1 && t.job[120].header.enqueued_ms > 0);
 }
 
@@ -469,7 +477,8 @@ static void ask_pending(const char *name, const struct entry_id *after, size_t c
     freeReplyObject(r);
 }
 
-/* ◆ delivery.md 4: a read whose answer is lost leaves entries with a living owner who never saw them. */
+/* ◆ delivery.md 4: a read whose answer is lost leaves entries with a living owner who never saw
+ * them. */
 Test(membership, shows_what_a_lost_answer_brought)
 {
     struct claim_entry e;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All scripts together, at random: incarnations that crash, stall, leave, read late and lose answers, jobs of every
- * lane that succeed, fail, wait, are parked and reaped, one incarnation that holds an entry of each lane to the end.
- * A model beside it knows what each job must be; every delivery, acknowledgement and count is compared with it.
+ * All scripts together, at random: incarnations that crash, stall, leave, read late and lose
+ * answers, jobs of every lane that succeed, fail, wait, are parked and reaped, one incarnation that
+ * holds an entry of each lane to the end. A model beside it knows what each job must be; every
+ * delivery, acknowledgement and count is compared with it.
  *
- * Shown: no job lost, none acknowledged twice (G1, G13), zombies powerless (G14), the four counts exact (G27), done
- * entries bounded (G12), counters that balance.
+ * Shown: no job lost, none acknowledged twice (G1, G13), zombies powerless (G14), the four counts
+ * exact (G27), done entries bounded (G12), counters that balance.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -107,7 +108,8 @@ static void zombie_acts(int who)
     c->n = 0;
 }
 
-/* Whether Redis has a consumer of that name; a read that brings nothing makes one, or not, by the version. */
+/* Whether Redis has a consumer of that name; a read that brings nothing makes one, or not, by the
+ * version. */
 static bool is_consumer(int who, enum lane lane)
 {
     redisReply *r = redisCommand(s.c, "XINFO CONSUMERS %s jobq", s.k.lanes[lane]);
@@ -170,7 +172,9 @@ static void unpark_some(int who)
     r = redisCommand(s.c, "XRANGE %s - + COUNT 100", s.k.parked);
     p->n = r->elements;
     for (size_t i = 0; i < p->n; i++)
-        cr_assert_eq(entry_id_parse(r->element[i]->element[0]->str, r->element[i]->element[0]->len, &ids[i]), JOBQ_OK);
+        cr_assert_eq(
+            entry_id_parse(r->element[i]->element[0]->str, r->element[i]->element[0]->len, &ids[i]),
+            JOBQ_OK);
     freeReplyObject(r);
     if (p->n == 0)
         return;
@@ -181,10 +185,11 @@ static void unpark_some(int who)
 /* G12, and the model's pending is Redis's. */
 static void check_lanes(void)
 {
-    static const char look[] = "local g = redis.call('XINFO', 'GROUPS', KEYS[1])[1]\n"
-                               "local f = {} for i = 1, #g, 2 do f[g[i]] = g[i + 1] end\n"
-                               "local new = #redis.call('XRANGE', KEYS[1], '(' .. f['last-delivered-id'], '+')\n"
-                               "return {redis.call('XLEN', KEYS[1]), f['pending'], new}";
+    static const char look[] =
+        "local g = redis.call('XINFO', 'GROUPS', KEYS[1])[1]\n"
+        "local f = {} for i = 1, #g, 2 do f[g[i]] = g[i + 1] end\n"
+        "local new = #redis.call('XRANGE', KEYS[1], '(' .. f['last-delivered-id'], '+')\n"
+        "return {redis.call('XLEN', KEYS[1]), f['pending'], new}";
     int64_t pending = 0;
     int64_t expected = 0;
 
@@ -192,13 +197,15 @@ static void check_lanes(void)
         redisReply *r = redisCommand(s.c, "EVAL %s 1 %s", look, s.k.lanes[lane]);
         long long kept = r->element[0]->integer - r->element[1]->integer - r->element[2]->integer;
 
-        cr_assert(kept >= 0 && kept <= KEPT, "%s: %lld kept", keys_lane_name((enum lane)lane), kept);
+        cr_assert(kept >= 0 && kept <= KEPT, "%s: %lld kept", keys_lane_name((enum lane)lane),
+                  kept);
         seen.walked += kept >= 4000;
         pending += r->element[1]->integer;
         freeReplyObject(r);
     }
     for (uint64_t i = 1; i < next_job; i++)
-        expected += job[i].state == PENDING && cast[job[i].owner].life != FENCED && cast[job[i].owner].life != LEAVING;
+        expected += job[i].state == PENDING && cast[job[i].owner].life != FENCED &&
+                    cast[job[i].owner].life != LEAVING;
     for (int i = 0; i < born; i++)
         expected += cast[i].life == FENCED || cast[i].life == LEAVING ? cast[i].to_move : 0;
     cr_assert_eq(pending, expected);
@@ -302,9 +309,11 @@ static void check_the_end(int last)
         end_job(cast[0].table[i].n, SUCCEEDED);
     }
     for (uint64_t i = 1; i < next_job; i++)
-        cr_assert(job[i].state == SUCCEEDED || job[i].state == DEAD, "job %llu is lost", (unsigned long long)i);
+        cr_assert(job[i].state == SUCCEEDED || job[i].state == DEAD, "job %llu is lost",
+                  (unsigned long long)i);
     for (int lane = 0; lane < LANE_COUNT; lane++) {
-        cr_assert_eq(shard_int(&s, "XLEN %s", s.k.lanes[lane]), 0, "%s", keys_lane_name((enum lane)lane));
+        cr_assert_eq(shard_int(&s, "XLEN %s", s.k.lanes[lane]), 0, "%s",
+                     keys_lane_name((enum lane)lane));
         cr_assert_eq(shard_pending(&s, (enum lane)lane), 0);
     }
     cr_assert_eq(shard_int(&s, "EXISTS %s %s", s.k.later, s.k.held), 0);
@@ -356,10 +365,12 @@ static void run(uint64_t seed)
     check_lanes();
     check_the_end(last);
     /* what was to be shown did happen */
-    cr_assert(seen.moved_by_reap > 200 && seen.crashes > 5 && seen.late > 2 && seen.zombies > 0, "%lld %lld %lld %lld",
-              (long long)seen.moved_by_reap, (long long)seen.crashes, (long long)seen.late, (long long)seen.zombies);
+    cr_assert(seen.moved_by_reap > 200 && seen.crashes > 5 && seen.late > 2 && seen.zombies > 0,
+              "%lld %lld %lld %lld", (long long)seen.moved_by_reap, (long long)seen.crashes,
+              (long long)seen.late, (long long)seen.zombies);
     cr_assert(seen.lost_answers > 5 && seen.duplicates > 50 && seen.dead > 50 && seen.walked > 0);
-    cr_log_info("seed %llu: %lld succeeded, %lld dead, %lld reaped, %lld crashes, %lld late reads, %lld zombies",
+    cr_log_info("seed %llu: %lld succeeded, %lld dead, %lld reaped, %lld crashes, %lld late reads, "
+                "%lld zombies",
                 (unsigned long long)seed, (long long)seen.succeeded, (long long)seen.dead,
                 (long long)seen.moved_by_reap, (long long)seen.crashes, (long long)seen.late,
                 (long long)seen.zombies);

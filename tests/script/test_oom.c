@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ◆ delivery.md 4: Redis out of memory. Were beats refused while fences pass, everybody could be fenced and nobody
- * renew; so all scripts but enqueue carry allow-oom. What adds jobs is refused (G7), what frees memory works.
+ * ◆ delivery.md 4: Redis out of memory. Were beats refused while fences pass, everybody could be
+ * fenced and nobody renew; so all scripts but enqueue carry allow-oom. What adds jobs is refused
+ * (G7), what frees memory works.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ static void starve(void)
 
     shard_run(&s, "CONFIG SET maxmemory 1");
     r = redisCommand(s.c, "XADD %s * h x p y", s.k.lanes[LANE_NORMAL]);
-    cr_assert(r->type == REDIS_REPLY_ERROR && strncmp(r->str, "OOM", 3) == 0, "a plain job is refused");
+    cr_assert(r->type == REDIS_REPLY_ERROR && strncmp(r->str, "OOM", 3) == 0,
+              "a plain job is refused");
     freeReplyObject(r);
 }
 
@@ -55,7 +57,8 @@ Test(oom, refuses_new_jobs_only)
     cr_assert_eq(ack(&s, "a", t.job, 4, &acked), JOBQ_OK);
     cr_assert_eq(acked, 4);
     for (int action = CLAIM_LATER; action <= CLAIM_RECOVERED; action++) {
-        cr_assert_eq(fail_one(&s, "a", &t.job[4 + action], (enum claim_action)action, 60000, &fate), JOBQ_OK);
+        cr_assert_eq(fail_one(&s, "a", &t.job[4 + action], (enum claim_action)action, 60000, &fate),
+                     JOBQ_OK);
         cr_assert_eq(fate, CLAIM_MOVED);
     }
     take(&s, "a", LANE_NORMAL, 100, &t);
@@ -109,7 +112,9 @@ Test(oom, lets_jobs_move_and_leave)
     cr_assert(wait_until(now_ms() + patience_ms(5000), is_moved, &m));
     cr_assert_eq(fail_one(&s, "a", &t.job[0], CLAIM_PARKED, 0, &fate), JOBQ_OK);
     r = redisCommand(s.c, "XRANGE %s - +", s.k.parked);
-    cr_assert_eq(entry_id_parse(r->element[0]->element[0]->str, r->element[0]->element[0]->len, &id), JOBQ_OK);
+    cr_assert_eq(
+        entry_id_parse(r->element[0]->element[0]->str, r->element[0]->element[0]->len, &id),
+        JOBQ_OK);
     freeReplyObject(r);
     cr_assert_eq(unpark(&s, "a", &id, 1, &n), JOBQ_OK);
     cr_assert_eq(n, 1);
@@ -124,6 +129,7 @@ Test(oom, is_allowed_by_name_in_every_script_but_enqueue)
         const char *body = script_table[i].body;
         const char *first = i == SCRIPT_ENQUEUE ? "#!lua\n" : "#!lua flags=allow-oom\n";
 
-        cr_assert_eq(strncmp(body, first, strlen(first)), 0, "%s", script_word((enum script_name)i));
+        cr_assert_eq(strncmp(body, first, strlen(first)), 0, "%s",
+                     script_word((enum script_name)i));
     }
 }

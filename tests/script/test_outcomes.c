@@ -102,7 +102,8 @@ Test(outcomes, frees_a_unique_key_for_ten_minutes_of_memory)
     add_many(LANE_NORMAL, 2, 1);
     cr_assert_eq(enqueue_job(&s, 3, 0, 0, "k3", NULL), JOBQ_OK);
     cr_assert_str_eq(unique_value("k1"), id_text(1));
-    cr_assert_eq(shard_int(&s, "TTL %s:unique:k1", s.k.base), -1, "while its job lives it has no expiry");
+    cr_assert_eq(shard_int(&s, "TTL %s:unique:k1", s.k.base), -1,
+                 "while its job lives it has no expiry");
     take(&s, "a", LANE_NORMAL, 3, &t);
     memcpy(mixed, t.job, sizeof(mixed));
     cr_assert_eq(ack(&s, "a", mixed, 3, &acked), JOBQ_OK);
@@ -164,7 +165,8 @@ Test(outcomes, holds_a_retry_until_it_is_due)
     cr_assert_eq(fate, CLAIM_MOVED);
     due = shard_int(&s, "ZSCORE %s %s", s.k.later, id_text(7));
     cr_assert(due >= before + 60000 && due <= shard_time_ms(&s) + 60000);
-    cr_assert_eq(shard_int(&s, "HSTRLEN %s %s", s.k.held, id_text(7)), (long long)(4 + job.h_len + job.p_len));
+    cr_assert_eq(shard_int(&s, "HSTRLEN %s %s", s.k.held, id_text(7)),
+                 (long long)(4 + job.h_len + job.p_len));
     cr_assert_eq(length(LANE_NORMAL), 0);
     cr_assert_eq(shard_stat(&s, "retried"), 1);
     cr_assert_str_eq(unique_value("k"), id_text(7), "it is not over");
@@ -216,7 +218,8 @@ Test(outcomes, parks_and_gives_back)
     cr_assert_eq(length(LANE_LOW), 0);
     job = take_one(LANE_RECOVERED);
     cr_assert_eq(job.n, 2);
-    cr_assert_eq(fail_one(&s, "a", &job, CLAIM_RECOVERED, 0, &fate), JOBQ_OK, "from recovered to recovered");
+    cr_assert_eq(fail_one(&s, "a", &job, CLAIM_RECOVERED, 0, &fate), JOBQ_OK,
+                 "from recovered to recovered");
     cr_assert_eq(take_one(LANE_RECOVERED).n, 2);
     cr_assert_eq(shard_stat(&s, "parked"), 1);
     cr_assert_eq(shard_stat(&s, "crashed"), 2);
@@ -243,7 +246,8 @@ Test(outcomes, copies_nothing_that_is_not_pending)
     cr_assert_eq(shard_int(&s, "EXISTS %s %s %s %s", s.k.later, s.k.held, s.k.dead, s.k.parked), 0);
 }
 
-/* A job stored twice under one id after UNKNOWN: the second copy to fail is merged into the first. */
+/* A job stored twice under one id after UNKNOWN: the second copy to fail is merged into the
+ * first. */
 Test(outcomes, merges_two_copies_of_one_job)
 {
     struct held job;
@@ -277,8 +281,14 @@ Test(outcomes, judges_each_job_of_a_call_alone)
     for (size_t i = 0; i < 4; i++) {
         const struct held *job = &t.job[i % 3]; /* the first one twice */
 
-        f[i] = (struct claim_failed){.entry = job->entry, .has_id = true, .id = job->header.id, .h = job->h,
-                                     .h_len = job->h_len, .p = job->p, .p_len = job->p_len, .delay_ms = 9000};
+        f[i] = (struct claim_failed){.entry = job->entry,
+                                     .has_id = true,
+                                     .id = job->header.id,
+                                     .h = job->h,
+                                     .h_len = job->h_len,
+                                     .p = job->p,
+                                     .p_len = job->p_len,
+                                     .delay_ms = 9000};
     }
     f[1].action = CLAIM_DEAD;
     f[1].reason = CLAIM_EXPIRED;
@@ -291,16 +301,24 @@ Test(outcomes, judges_each_job_of_a_call_alone)
     freeReplyObject(r);
     cr_assert(fates[0] == CLAIM_MOVED && fates[1] == CLAIM_MOVED && fates[2] == CLAIM_MOVED);
     cr_assert_eq(fates[3], CLAIM_STALE);
-    cr_assert(shard_stat(&s, "retried") == 1 && shard_stat(&s, "expired") == 1 && shard_stat(&s, "released") == 1);
+    cr_assert(shard_stat(&s, "retried") == 1 && shard_stat(&s, "expired") == 1 &&
+              shard_stat(&s, "released") == 1);
     cr_assert_eq(length(LANE_NORMAL), 0);
 }
 
-/* A broken entry has neither id nor header: its raw fields become the payload of the dead letter. */
+/* A broken entry has neither id nor header: its raw fields become the payload of the dead
+ * letter. */
 Test(outcomes, buries_what_has_no_header)
 {
-    struct claim_failed f = {.action = CLAIM_DEAD, .reason = CLAIM_CORRUPT, .count = CLAIM_COUNT_CORRUPT,
-                             .error = "no fields h, p", .error_len = 14, .p = "foo\0bar", .p_len = 7,
-                             .unique = "k", .unique_len = 1};
+    struct claim_failed f = {.action = CLAIM_DEAD,
+                             .reason = CLAIM_CORRUPT,
+                             .count = CLAIM_COUNT_CORRUPT,
+                             .error = "no fields h, p",
+                             .error_len = 14,
+                             .p = "foo\0bar",
+                             .p_len = 7,
+                             .unique = "k",
+                             .unique_len = 1};
     enum claim_fate fate;
     redisReply *r;
 

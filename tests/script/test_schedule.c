@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* enqueue, move, unpark: what starts later, once, or when somebody knows how (G4, G17, G31, G34, G38, G43). */
+/* enqueue, move, unpark: what starts later, once, or when somebody knows how (G4, G17, G31, G34,
+ * G38, G43). */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -115,7 +116,8 @@ Test(schedule, tells_a_late_repeat_from_a_new_job)
     cr_assert_eq(enqueue_job(&s, 2, 0, 0, "k", &holder), JOBQ_OK);
     cr_assert_eq(holder, 0);
     cr_assert_str_eq(shard_text(&s, "GET %s:unique:k", s.k.base), id_text(2));
-    cr_assert_eq(shard_int(&s, "TTL %s:unique:k", s.k.base), -1, "and no expiry is left of the old one");
+    cr_assert_eq(shard_int(&s, "TTL %s:unique:k", s.k.base), -1,
+                 "and no expiry is left of the old one");
 }
 
 Test(schedule, holds_a_delayed_job_by_redis_time)
@@ -197,7 +199,9 @@ Test(schedule, moves_what_is_due_to_its_own_lane)
     for (int lane = LANE_HIGH; lane <= LANE_LOW; lane++) {
         add_job(&s, (enum lane)lane, (uint64_t)lane, NULL);
         take(&s, "a", (enum lane)lane, 1, &t);
-        cr_assert_eq(fail_one(&s, "a", &t.job[0], CLAIM_LATER, lane == LANE_LOW ? 3600000 : 0, &fate), JOBQ_OK);
+        cr_assert_eq(
+            fail_one(&s, "a", &t.job[0], CLAIM_LATER, lane == LANE_LOW ? 3600000 : 0, &fate),
+            JOBQ_OK);
     }
     cr_assert_eq(enqueue_job(&s, 9, 20, 0, NULL, NULL), JOBQ_OK);
     wait_for(start + 100);
@@ -210,7 +214,8 @@ Test(schedule, moves_what_is_due_to_its_own_lane)
     take(&s, "a", LANE_NORMAL, 10, &t);
     cr_assert(t.n == 2 && t.job[0].n == LANE_NORMAL && t.job[1].n == 9);
     cr_assert_str_eq(t.job[1].p, "{\"n\":9}");
-    cr_assert(t.job[1].header.enqueued_ms >= start && t.job[1].header.enqueued_ms <= start + 20, "not the move's time");
+    cr_assert(t.job[1].header.enqueued_ms >= start && t.job[1].header.enqueued_ms <= start + 20,
+              "not the move's time");
     cr_assert_eq(shard_int(&s, "HLEN %s", s.k.held), 1);
     cr_assert_eq(shard_int(&s, "ZCARD %s", s.k.later), 1);
     cr_assert_eq(shard_stat(&s, "moved"), 3);
@@ -231,7 +236,8 @@ static void hold(uint64_t n, const void *value, size_t len)
         freeReplyObject(redisCommand(s.c, "HSET %s %s %b", s.k.held, id_text(n), value, len));
 }
 
-/* G43: an id without its entry, and an entry that does not parse, cost that job and nothing else. */
+/* G43: an id without its entry, and an entry that does not parse, cost that job and nothing
+ * else. */
 Test(schedule, quarantines_what_it_cannot_move)
 {
     static const char cut[] = "\x05\x00\x00\x00" "abcd";
@@ -359,7 +365,8 @@ static void list_parked(const struct entry_id *after)
 
 Test(schedule, gives_back_a_parked_job_once)
 {
-    struct job_header before = {.attempts = 2, .crashes = 1, .losses = 3, .releases = 4, .enqueued_ms = 77};
+    struct job_header before = {
+        .attempts = 2, .crashes = 1, .losses = 3, .releases = 4, .enqueued_ms = 77};
     enum claim_fate fate;
     int64_t moved;
 
@@ -382,7 +389,8 @@ Test(schedule, gives_back_a_parked_job_once)
     cr_assert_eq(shard_int(&s, "XLEN %s", s.k.parked), 1);
     take(&s, "a", LANE_RECOVERED, 10, &t);
     cr_assert(t.n == 2 && t.job[0].n == 1 && t.job[1].n == 2);
-    cr_assert(t.job[0].header.attempts == 2 && t.job[0].header.crashes == 1 && t.job[0].header.losses == 3);
+    cr_assert(t.job[0].header.attempts == 2 && t.job[0].header.crashes == 1 &&
+              t.job[0].header.losses == 3);
     cr_assert(t.job[0].header.releases == 4 && t.job[0].header.enqueued_ms == 77);
 }
 

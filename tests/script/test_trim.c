@@ -79,7 +79,8 @@ Test(trim, leaves_nothing_behind_when_all_is_done)
 Test(trim, trims_behind_the_last_possible_number)
 {
     static const char *const last[] = {"7-18446744073709551615", "1999-18446744073709551614",
-                                       "99999999999999999-18446744073709551615", "18446744073709551614-9999999"};
+                                       "99999999999999999-18446744073709551615",
+                                       "18446744073709551614-9999999"};
 
     for (size_t i = 0; i < ARRAY_LEN(last); i++) {
         shard_run(&s, "XADD %s %s h x p y", s.k.lanes[LANE_HIGH], last[i]);
@@ -89,7 +90,8 @@ Test(trim, trims_behind_the_last_possible_number)
     }
 }
 
-/* ◆ delivery.md 5, trim: a long job holds the head; done entries behind it stay bounded, waiting ones stay. */
+/* ◆ delivery.md 5, trim: a long job holds the head; done entries behind it stay bounded, waiting
+ * ones stay. */
 Test(trim, bounds_what_stays_behind_a_long_job)
 {
     struct held longest;
@@ -114,7 +116,8 @@ Test(trim, bounds_what_stays_behind_a_long_job)
     cr_assert_eq(length(LANE_NORMAL), 200);
 }
 
-/* Redis tells no lag after a waiting entry was deleted: that must not switch the bound off, nor cost waiting jobs. */
+/* Redis tells no lag after a waiting entry was deleted: that must not switch the bound off, nor
+ * cost waiting jobs. */
 Test(trim, bounds_it_where_redis_tells_no_lag)
 {
     struct entry_id doomed;
@@ -137,7 +140,8 @@ Test(trim, bounds_it_where_redis_tells_no_lag)
     cr_assert_eq(t.n, 500, "not one waiting job was deleted");
 }
 
-/* Entries that somebody else acknowledged (or a group that was lost) are worked off from the head, 100 a call. */
+/* Entries that somebody else acknowledged (or a group that was lost) are worked off from the head,
+ * 100 a call. */
 Test(trim, works_off_an_old_excess_a_hundred_at_a_time)
 {
     struct held longest;
@@ -174,7 +178,8 @@ Test(trim, works_off_an_old_excess_a_hundred_at_a_time)
     cr_assert_eq(length(LANE_NORMAL), 0);
 }
 
-/* The lane as "7-1", "7-2"… so that ids are known. All are read by b; all but the first are done as if by others. */
+/* The lane as "7-1", "7-2"… so that ids are known. All are read by b; all but the first are done as
+ * if by others. */
 static void fill_done(uint64_t count)
 {
     for (uint64_t n = 1; n <= count; n++)
@@ -195,7 +200,8 @@ Test(trim, deletes_nothing_one_by_one_before_a_long_backlog)
     cr_assert_eq(length(LANE_NORMAL), 6000);
 }
 
-/* Ids of different length: 7-999 comes before 7-4098. Deleting what was just acknowledged is enough, so no walk. */
+/* Ids of different length: 7-999 comes before 7-4098. Deleting what was just acknowledged is
+ * enough, so no walk. */
 Test(trim, deletes_its_own_first)
 {
     int64_t acked;
@@ -257,5 +263,6 @@ Test(trim, walks_no_further_than_64_kib)
     add_many(LANE_NORMAL, 99999, 1);
     take(&s, "b", LANE_NORMAL, 1, &t);
     ack_all("b", &t);
-    cr_assert_eq(length(LANE_NORMAL), 1 + 60 + KEPT + 100 - 8, "itself, and eight of the large ones");
+    cr_assert_eq(length(LANE_NORMAL), 1 + 60 + KEPT + 100 - 8,
+                 "itself, and eight of the large ones");
 }

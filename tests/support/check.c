@@ -2,10 +2,11 @@
 /*
  * check: what makes a leak or an overflow anywhere in a test fail that test.
  *
- * A Criterion test runs in a child process that ends before LeakSanitizer looks, and a sanitizer's report in a
- * process that the test started ends in a log. So every test is wrapped here, for all suites, by the linker
- * (--wrap, see tests/CMakeLists.txt): after its body leaks are looked for; after its teardown everything it started
- * is killed, its directory is removed, and a report found in any log makes the run fail.
+ * A Criterion test runs in a child process that ends before LeakSanitizer looks, and a sanitizer's
+ * report in a process that the test started ends in a log. So every test is wrapped here, for all
+ * suites, by the linker (--wrap, see tests/CMakeLists.txt): after its body leaks are looked for;
+ * after its teardown everything it started is killed, its directory is removed, and a report found
+ * in any log makes the run fail.
  *
  * Single thread.
  */
@@ -99,7 +100,8 @@ void note_sanitizer_reports(const char *path)
     free(text);
 }
 
-/* Reports of programs whose stderr is not one of our logs: process_start() has them written here. */
+/* Reports of programs whose stderr is not one of our logs: process_start() has them written
+ * here. */
 static void note_report_files(void)
 {
     glob_t found;
@@ -139,8 +141,8 @@ void __wrap_criterion_internal_test_teardown(void)
     if (reports > 0) {
         fprintf(stderr, "[FAIL] %s: a sanitizer's report in what the test started\n",
                 criterion_current_test->name);
-        /* Too late for an assertion. Criterion takes a signal here for a crash in the teardown, and its run exits with
-           1; an exit status it would ignore. */
+        /* Too late for an assertion. Criterion takes a signal here for a crash in the teardown, and
+         * its run exits with 1; an exit status it would ignore. */
         abort();
     }
 }

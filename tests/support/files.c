@@ -2,8 +2,8 @@
 /*
  * files: the private directory of a test, and small help with paths, texts and time.
  *
- * A directory is named by the pid of its test, so that what a killed test left behind is found and removed by the
- * next test. Single thread.
+ * A directory is named by the pid of its test, so that what a killed test left behind is found and
+ * removed by the next test. Single thread.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,8 +29,8 @@ static pid_t private_dir_owner;
 /* ---- time and waiting ---- */
 
 /*
- * Monotonic, with an origin so far back that no time of it can be taken for a time allowance: wait_until() is
- * lenient with callers who pass the latter.
+ * Monotonic, with an origin so far back that no time of it can be taken for a time allowance:
+ * wait_until() is lenient with callers who pass the latter.
  */
 #define ORIGIN_MS 1000000000000
 #define LONGEST_WAIT_MS 86400000

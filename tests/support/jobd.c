@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jobd: the daemon under test, with a configuration file of its own and this test as its service manager.
+ * jobd: the daemon under test, with a configuration file of its own and this test as its service
+ * manager.
  *
  * Single thread.
  */

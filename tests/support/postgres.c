@@ -2,9 +2,10 @@
 /*
  * postgres: private PostgreSQL servers.
  *
- * initdb runs once per machine user and version: the result is kept as a template below the temporary directory and
- * copied. PostgreSQL refuses to run as root: then it runs as the user postgres, else nobody. Its superuser is named
- * jobq, trusted on the unix socket; there is no TCP. Single thread.
+ * initdb runs once per machine user and version: the result is kept as a template below the
+ * temporary directory and copied. PostgreSQL refuses to run as root: then it runs as the user
+ * postgres, else nobody. Its superuser is named jobq, trusted on the unix socket; there is no TCP.
+ * Single thread.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -61,7 +62,8 @@ static struct process_user server_user(void)
     return user;
 }
 
-/* "/usr/lib/postgresql/17/bin" of the newest version there is; "" when it is to be found by PATH. */
+/* "/usr/lib/postgresql/17/bin" of the newest version there is; "" when it is to be found by
+ * PATH. */
 static const char *program_dir(void)
 {
     static char dir[256];

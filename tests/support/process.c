@@ -2,9 +2,9 @@
 /*
  * process: programs that a test starts, and that never outlive it.
  *
- * Each leads its own process group, is watched by a pidfd, writes to a log of its own, and is killed by the kernel
- * when the test dies (PR_SET_PDEATHSIG). All are in one list, so that the end of a test frees what it forgot.
- * Single thread.
+ * Each leads its own process group, is watched by a pidfd, writes to a log of its own, and is
+ * killed by the kernel when the test dies (PR_SET_PDEATHSIG). All are in one list, so that the end
+ * of a test frees what it forgot. Single thread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,7 +87,8 @@ static void set_extra_env(const char *const *extra)
     }
 }
 
-/* Reports go to files, also of programs that close their stderr, and an error is no exit status of ours. */
+/* Reports go to files, also of programs that close their stderr, and an error is no exit status of
+ * ours. */
 static const char *sanitizer_options(const char *variable)
 {
     const char *given = getenv(variable);

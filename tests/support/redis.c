@@ -2,9 +2,9 @@
 /*
  * redis: private Redis servers.
  *
- * Each has its own directory, a unix socket in it and a TCP port on 127.0.0.1 from below the range that the kernel
- * gives to outgoing connections, so that a restarted server finds it free. Ready means that this very process
- * answered. Single thread.
+ * Each has its own directory, a unix socket in it and a TCP port on 127.0.0.1 from below the range
+ * that the kernel gives to outgoing connections, so that a restarted server finds it free. Ready
+ * means that this very process answered. Single thread.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -80,7 +80,8 @@ static bool connect_admin(struct server *s)
     struct timeval limit = {.tv_sec = patience_ms(20000) / 1000, .tv_usec = 0};
 
     disconnect(s);
-    /* hiredis writes to a socket whose server a test has killed; libjobq is tested with the signal's default. */
+    /* hiredis writes to a socket whose server a test has killed; libjobq is tested with the
+     * signal's default. */
     signal(SIGPIPE, SIG_IGN);
     s->admin = redisConnectUnixWithTimeout(s->redis.socket, limit);
     if (s->admin == NULL || s->admin->err != 0) {

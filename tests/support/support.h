@@ -2,9 +2,10 @@
 /*
  * support: private servers, processes and conditions for tests.
  *
- * Everything a test starts lives in a private directory under ${TMPDIR:-/var/tmp} and dies with the test process
- * (PR_SET_PDEATHSIG), also when it is killed or times out. Nothing here sleeps: waiting is wait_until() on a condition,
- * with a deadline. A failure aborts the test with a text and the last lines of the logs of what it started.
+ * Everything a test starts lives in a private directory under ${TMPDIR:-/var/tmp} and dies with the
+ * test process (PR_SET_PDEATHSIG), also when it is killed or times out. Nothing here sleeps:
+ * waiting is wait_until() on a condition, with a deadline. A failure aborts the test with a text
+ * and the last lines of the logs of what it started.
  */
 #ifndef TESTS_SUPPORT_SUPPORT_H
 #define TESTS_SUPPORT_SUPPORT_H
@@ -21,8 +22,8 @@ struct pg_conn;
 
 /* ---- conditions ---- */
 /*
- * Polls (2 ms, growing to 50 ms) until condition(ctx) or the deadline; false: it never came true. The deadline is a
- * time of now_ms(); less than a day is taken as from now.
+ * Polls (2 ms, growing to 50 ms) until condition(ctx) or the deadline; false: it never came true.
+ * The deadline is a time of now_ms(); less than a day is taken as from now.
  */
 bool wait_until(int64_t deadline_ms, bool (*condition)(void *ctx), void *ctx);
 /* Fails the test with the text, after printing the logs of live processes. */
@@ -51,18 +52,22 @@ struct process {
     char name[32];
     char log[256]; /* file with its stdout and stderr */
 };
-/* Starts argv (NULL-ended), extra environment "K=V" NULL-ended or NULL. Own process group; dies with the test. */
-struct process *process_start(const char *name, const char *const *argv, const char *const *extra_env);
+/* Starts argv (NULL-ended), extra environment "K=V" NULL-ended or NULL. Own process group; dies
+ * with the test. */
+struct process *process_start(const char *name, const char *const *argv,
+                              const char *const *extra_env);
 void process_signal(struct process *p, int signal_number);
 void process_kill_group(struct process *p); /* SIGKILL to its group, and waits */
 /* Wait status (as waitpid), or fails the test at the deadline. */
 int process_wait(struct process *p, int64_t timeout_ms);
 bool process_is_alive(struct process *p);
-/* Waits until its log contains text (from byte offset *from if not NULL, which is advanced past the match). */
+/* Waits until its log contains text (from byte offset *from if not NULL, which is advanced past the
+ * match). */
 bool process_wait_log(struct process *p, const char *text, size_t *from, int64_t timeout_ms);
 int process_count_log(struct process *p, const char *text);
 void process_free(struct process *p); /* kills it if alive */
-/* Runs to the end; stdout and stderr into out (caller frees, may be NULL); returns exit status, 128+n for signal n. */
+/* Runs to the end; stdout and stderr into out (caller frees, may be NULL); returns exit status,
+ * 128+n for signal n. */
 int run_command(char **out, const char *input, const char *const *argv);
 
 /* ---- Redis ---- */
@@ -76,14 +81,17 @@ struct redis {
 };
 /* Extra redis.conf arguments, NULL-ended, or NULL. Ready means it answered PING. */
 struct redis *redis_start(const char *const *extra);
-struct redis *redis_start_aof(void);   /* appendonly yes, appendfsync everysec: survives redis_kill + redis_restart */
+struct redis *redis_start_aof(void);   /* appendonly yes, appendfsync everysec: survives redis_kill
+                                        * + redis_restart */
 void redis_kill(struct redis *r);      /* SIGKILL, and waits */
 void redis_restart(struct redis *r);   /* same directory, socket and port; waits until ready */
 void redis_stop(struct redis *r);      /* frees */
-/* One command on a cached admin connection; fails the test on a lost connection; caller frees with freeReplyObject. */
+/* One command on a cached admin connection; fails the test on a lost connection; caller frees with
+ * freeReplyObject. */
 struct redisReply *redis_do(struct redis *r, const char *format, ...);
 long long redis_int(struct redis *r, const char *format, ...);  /* integer reply (or -1 for nil) */
-char *redis_str(struct redis *r, const char *format, ...);      /* string reply, caller frees with free(); NULL for nil */
+char *redis_str(struct redis *r, const char *format,
+                ...); /* string reply, caller frees with free(); NULL for nil */
 
 /* ---- PostgreSQL ---- */
 struct postgres {
@@ -92,7 +100,8 @@ struct postgres {
     int port;
     char conninfo[320]; /* host=<socket dir> port=… dbname=test user=… */
 };
-/* initdb once per machine user and version into a cached template, copied; fsync off unless durable. */
+/* initdb once per machine user and version into a cached template, copied; fsync off unless
+ * durable. */
 struct postgres *postgres_start(bool durable);
 void postgres_kill(struct postgres *p);     /* SIGKILL to the whole server, and waits */
 void postgres_stop_fast(struct postgres *p);
@@ -134,7 +143,8 @@ struct jobd *jobd_start(const struct jobd_options *o);
 bool jobd_wait_notify(struct jobd *j, const char *text, int64_t timeout_ms);
 /* SIGTERM and wait; returns exit status. */
 int jobd_drain(struct jobd *j, int64_t timeout_ms);
-void jobd_kill(struct jobd *j);  /* SIGKILL to jobd alone, and waits; its executors must die by themselves */
+void jobd_kill(struct jobd *j);  /* SIGKILL to jobd alone, and waits; its executors must die by
+                                  * themselves */
 void jobd_free(struct jobd *j);  /* kills whatever is left */
 /* pids of its live executor children; returns how many (at most max). */
 size_t jobd_executors(struct jobd *j, pid_t *out, size_t max);

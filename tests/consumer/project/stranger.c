@@ -32,7 +32,8 @@ int main(void)
         return 2;
     job.type = "mail.send";
     job.payload = "{}";
-    if (jobq_enqueue(client, &job, &answer, &err) != JOBQ_EREJECTED || answer.cause != JOBQ_CAUSE_UNREACHABLE)
+    if (jobq_enqueue(client, &job, &answer, &err) != JOBQ_EREJECTED ||
+        answer.cause != JOBQ_CAUSE_UNREACHABLE)
         return 3;
     jobq_client_close(client);
     if (buf_append() + conn_new() != 3)

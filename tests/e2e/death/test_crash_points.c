@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Death at every named point of a job's life (JOBQ_CRASH_AT): each is reached, kills, and costs nothing: every
- * acknowledged job has exactly one effect (G1 G5 G11 G14 G19 G20 G22 G26 G42).
+ * Death at every named point of a job's life (JOBQ_CRASH_AT): each is reached, kills, and costs
+ * nothing: every acknowledged job has exactly one effect (G1 G5 G11 G14 G19 G20 G22 G26 G42).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -12,9 +12,11 @@
 
 #include "tests/e2e/scene.h"
 
-#define LEASE "10m" /* so that only presence, the lock or the supervisor itself can be what recovers */
+#define LEASE "10m" /* so that only presence, the lock or the supervisor itself can be what
+                     * recovers */
 
-/* Jobs that succeed, that fail once and then succeed, and that have children: every road is travelled. */
+/* Jobs that succeed, that fail once and then succeed, and that have children: every road is
+ * travelled. */
 static void enqueue_mix(struct scene *s)
 {
     scene_enqueue_many(s, "effect", "{}", 20);
@@ -39,15 +41,18 @@ static void kill_jobd_at(const char *point)
 
     snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point);
 
-    struct jobd *first = scene_jobd(
-        s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .env = env, .extra = "backoff = 100;"});
+    struct jobd *first =
+        scene_jobd(s, 0,
+                   (struct jobd_options){
+                       .executors = 2, .lease = LEASE, .env = env, .extra = "backoff = 100;"});
     enqueue_mix(s);
     int status = process_wait(first->process, patience_ms(30000));
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
     cr_assert_gt(scene_queued(s) + scene_later(s), 0, "%s: nothing was in flight", point);
     jobd_free(first);
     s->jobd[0] = NULL;
-    scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .extra = "backoff = 100;"});
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 2, .lease = LEASE, .extra = "backoff = 100;"});
     check(s);
     scene_drain(s, 0);
     scene_free(s);
@@ -66,7 +71,8 @@ static void kill_executors_at(const char *point)
                                            .extra = "backoff = 100; crash_budget = 200;"});
     enqueue_mix(s);
     check(s);
-    cr_assert_geq(process_count_log(s->jobd[0]->process, "executor.died"), 3, "%s was not reached", point);
+    cr_assert_geq(process_count_log(s->jobd[0]->process, "executor.died"), 3, "%s was not reached",
+                  point);
     cr_assert_eq(process_count_log(s->jobd[0]->process, "incarnation.lost"), 0);
     scene_drain(s, 0);
     scene_free(s);
@@ -87,7 +93,8 @@ static void kill_reaper_at(const char *point)
     scene_kill(s, 0);
     /* The successor declares its predecessor dead by the lock, and dies reaping. */
     struct jobd *reaper = scene_jobd(
-        s, 0, (struct jobd_options){.executors = 2, .lease = LEASE, .env = env, .do_not_wait = true});
+        s, 0,
+        (struct jobd_options){.executors = 2, .lease = LEASE, .env = env, .do_not_wait = true});
     int status = process_wait(reaper->process, patience_ms(30000));
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
     jobd_free(reaper);

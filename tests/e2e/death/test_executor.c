@@ -66,7 +66,8 @@ Test(executor_death, poison_is_contained_and_kept_as_a_dead_letter)
     scene_free(s);
 }
 
-/* G25 G27: a handler that never returns and ignores SIGTERM is killed at its hard limit, which counts as a crash. */
+/* G25 G27: a handler that never returns and ignores SIGTERM is killed at its hard limit, which
+ * counts as a crash. */
 Test(executor_death, a_deaf_handler_is_killed_at_its_hard_limit)
 {
     struct scene *s = scene_new(0);
@@ -82,7 +83,8 @@ Test(executor_death, a_deaf_handler_is_killed_at_its_hard_limit)
     char *error = scene_dead_field(s, "error");
     cr_assert(strstr(error, "hard limit of 500 ms"), "%s", error);
     free(error);
-    cr_assert_eq(process_count_log(s->jobd[0]->process, "hard limit of 500 ms"), 4); /* two deaths, two lines each */
+    /* two deaths, two lines each */
+    cr_assert_eq(process_count_log(s->jobd[0]->process, "hard limit of 500 ms"), 4);
     scene_drain(s, 0);
     scene_free(s);
 }
@@ -106,7 +108,8 @@ Test(executor_death, leaves_no_orphan)
     scene_free(s);
 }
 
-/* G19 G27: a handler that ends the runtime's transaction has broken the contract: a crash, and its effect is gone or once. */
+/* G19 G27: a handler that ends the runtime's transaction has broken the contract: a crash, and its
+ * effect is gone or once. */
 Test(executor_death, ending_the_transaction_counts_as_a_crash)
 {
     struct scene *s = scene_new(SCENE_PG);

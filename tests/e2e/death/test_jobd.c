@@ -9,7 +9,8 @@
 
 #include "tests/e2e/scene.h"
 
-/* G1 G13 G15 G19 G42: with a lease of ten minutes only presence can tell so fast that a jobd is dead. */
+/* G1 G13 G15 G19 G42: with a lease of ten minutes only presence can tell so fast that a jobd is
+ * dead. */
 Test(jobd_death, presence_hands_its_jobs_over_at_once)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -27,7 +28,8 @@ Test(jobd_death, presence_hands_its_jobs_over_at_once)
     scene_free(s);
 }
 
-/* G15: two jobd of one host, one restarted: it declares its predecessor dead by the lock, however long the lease. */
+/* G15: two jobd of one host, one restarted: it declares its predecessor dead by the lock, however
+ * long the lease. */
 Test(jobd_death, a_successor_takes_over_by_the_lock)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -59,7 +61,8 @@ Test(jobd_death, one_instance_runs_once)
     scene_free(s);
 }
 
-/* G13 G14: a jobd frozen past its lease wakes up and changes nothing; it starts anew under a new name. */
+/* G13 G14: a jobd frozen past its lease wakes up and changes nothing; it starts anew under a new
+ * name. */
 Test(jobd_death, a_zombie_is_powerless)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -110,7 +113,8 @@ Test(jobd_death, loses_and_doubles_nothing_under_load)
     scene_free(s);
 }
 
-/* G22 G37: a drain under load: running jobs end or are released; exit 0; no budget used, nothing twice. */
+/* G22 G37: a drain under load: running jobs end or are released; exit 0; no budget used, nothing
+ * twice. */
 Test(jobd_drain, finishes_or_releases_and_exits_0)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -131,7 +135,8 @@ Test(jobd_drain, finishes_or_releases_and_exits_0)
     scene_free(s);
 }
 
-/* G37: what outlives the grace is cut off and released; it runs again elsewhere, with no budget used. */
+/* G37: what outlives the grace is cut off and released; it runs again elsewhere, with no budget
+ * used. */
 Test(jobd_drain, gives_back_what_outlives_the_grace)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -141,7 +146,9 @@ Test(jobd_drain, gives_back_what_outlives_the_grace)
     scene_wait_pending(s, 1, 20000);
     scene_drain(s, 0);
     cr_assert_eq(scene_queued(s), 1);
-    scene_jobd(s, 1, (struct jobd_options){.executors = 1, .extra = "crash_budget = 1; max_attempts = 1;"});
+    scene_jobd(
+        s, 1,
+        (struct jobd_options){.executors = 1, .extra = "crash_budget = 1; max_attempts = 1;"});
     scene_wait_drained(s, 60000);
     cr_assert_eq(scene_dead(s), 0);
     scene_check_effects(s);

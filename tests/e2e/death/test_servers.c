@@ -27,14 +27,16 @@ Test(server_death, redis_with_aof_is_killed_under_load)
     scene_check_effects(s);
     for (size_t i = 0; i < 2; i++) {
         cr_assert(process_is_alive(s->jobd[i]->process));
-        cr_assert_eq(process_count_log(s->jobd[i]->process, " fenced "), 0, "a living jobd was declared dead");
+        cr_assert_eq(process_count_log(s->jobd[i]->process, " fenced "), 0,
+                     "a living jobd was declared dead");
     }
     scene_drain(s, 0);
     scene_drain(s, 1);
     scene_free(s);
 }
 
-/* G1 G19 G20 G21 G36: PostgreSQL is killed and comes back; transactions that were under way happen once. */
+/* G1 G19 G20 G21 G36: PostgreSQL is killed and comes back; transactions that were under way happen
+ * once. */
 Test(server_death, postgres_is_killed_under_load)
 {
     struct scene *s = scene_new(SCENE_PG);

@@ -97,9 +97,14 @@ Test(client, uses_the_partitions_that_exist)
 Test(client, keeps_every_byte_of_a_payload)
 {
     static const char *const nasty[] = {
-        "{}", " \t\r\n{ } \n", "{\"a\":\"\\u0000\\ud83d\\ude00\"}", "{\"\\r\\n$-1\\r\\n\":\"*1\\r\\n\"}",
-        "{\"utf8\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xef\xbf\xbf\"}", "{\"dup\":1,\"dup\":2,\"n\":1e-400,\"m\":-0}",
-        "{\"nul\":\"\x7f\"}", "{\"big\":123456789012345678901234567890.000000000000000000001}",
+        "{}",
+        " \t\r\n{ } \n",
+        "{\"a\":\"\\u0000\\ud83d\\ude00\"}",
+        "{\"\\r\\n$-1\\r\\n\":\"*1\\r\\n\"}",
+        "{\"utf8\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xef\xbf\xbf\"}",
+        "{\"dup\":1,\"dup\":2,\"n\":1e-400,\"m\":-0}",
+        "{\"nul\":\"\x7f\"}",
+        "{\"big\":123456789012345678901234567890.000000000000000000001}",
     };
     jobq_client *c = open_at(redis->url, LONG_MS);
     size_t large_len = JOBQ_PAYLOAD_DEFAULT_MAX;

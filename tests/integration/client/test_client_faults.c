@@ -27,7 +27,8 @@ static void config_set(const char *name, const char *value)
     freeReplyObject(redis_do(redis, "CONFIG SET %s %s", name, value));
 }
 
-/* Enqueue is refused for this cause, before and after the client knows the queue; then it is taken. */
+/* Enqueue is refused for this cause, before and after the client knows the queue; then it is
+ * taken. */
 static void check_refused_then_taken(void (*breaks)(void), void (*mends)(void), jobq_cause cause)
 {
     jobq_client *fresh = open_at(redis->url, LONG_MS);
@@ -151,14 +152,16 @@ Test(client_faults, a_user_without_the_right)
     jobq_answer a;
 
     unique.unique_key = "k";
-    freeReplyObject(redis_do(redis, "ACL SETUSER least on >x ~jobq:* &jobq:* -@all +xadd +hsetnx +hget"));
+    freeReplyObject(
+        redis_do(redis, "ACL SETUSER least on >x ~jobq:* &jobq:* -@all +xadd +hsetnx +hget"));
     jobq_client *c = open_at(fmt("redis://least:x@127.0.0.1:%d", redis->port), LONG_MS);
     must_enqueue(c, &job, NULL); /* a plain job needs no more than that */
     must_reject(c, &unique, JOBQ_CAUSE_PERMISSION);
     freeReplyObject(redis_do(redis, "ACL SETUSER least +evalsha"));
     must_reject(c, &unique, JOBQ_CAUSE_PERMISSION); /* the script cannot be loaded */
     freeReplyObject(redis_do(redis, "ACL SETUSER least +script|load"));
-    /* Now it is the script itself that is refused half way: nobody can tell whether anything was written. */
+    /* Now it is the script itself that is refused half way: nobody can tell whether anything was
+     * written. */
     cr_assert_eq(jobq_enqueue(c, &unique, &a, NULL), JOBQ_EUNKNOWN);
     cr_assert_eq(a.cause, JOBQ_CAUSE_PERMISSION);
     freeReplyObject(redis_do(redis, "ACL SETUSER least +@all"));
@@ -178,7 +181,8 @@ Test(client_faults, a_wrong_password_is_said_at_once)
     for (int i = 0; i < 3; i++) {
         int64_t from = now_ms();
         jobq_answer a;
-        jobq_client *c = open_at(fmt("redis://%s127.0.0.1:%d", credentials[i], redis->port), LONG_MS);
+        jobq_client *c =
+            open_at(fmt("redis://%s127.0.0.1:%d", credentials[i], redis->port), LONG_MS);
         cr_assert_eq(jobq_enqueue(c, &job, &a, NULL), JOBQ_EREJECTED);
         cr_assert_eq(a.cause, JOBQ_CAUSE_PERMISSION, "%s", a.text);
         cr_assert_null(strstr(a.text, "wrong-secret"), "%s", a.text);
@@ -308,7 +312,8 @@ Test(client_faults, a_redis_that_freezes_under_a_job)
     job.id = a.id;
     must_enqueue(c, &job, NULL); /* the repeat that the answer asks for */
     cr_assert(wait_until(now_ms() + patience_ms(20000), has_one_more, &want));
-    cr_assert_eq(count_entries(redis, LANE, &a.id), 2, "stored twice under one id: allowed for a plain job");
+    cr_assert_eq(count_entries(redis, LANE, &a.id), 2,
+                 "stored twice under one id: allowed for a plain job");
     /* With a unique key the repeat finds the first. */
     must_enqueue(c, &unique, &b);
     unique.unique_key = "k2";
@@ -341,7 +346,8 @@ Test(client_faults, a_bulk_larger_than_its_time)
     check_elapsed(from, 300);
     process_signal(redis->process, SIGCONT);
     for (int i = 0; i < N; i++) {
-        cr_assert(answers[i].status == JOBQ_STATUS_UNKNOWN || answers[i].status == JOBQ_STATUS_REJECTED);
+        cr_assert(answers[i].status == JOBQ_STATUS_UNKNOWN ||
+                  answers[i].status == JOBQ_STATUS_REJECTED);
         if (answers[i].status == JOBQ_STATUS_REJECTED) {
             cr_assert_eq(answers[i].cause, JOBQ_CAUSE_TIMED_OUT);
             rejected++;

@@ -226,7 +226,9 @@ Test(client_life, lets_each_thread_have_a_client)
     void *failed;
 
     for (int i = 0; i < 4; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, enqueue_in_thread, i % 2 == 0 ? redis->url : redis->tcp_url), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, enqueue_in_thread,
+                                    i % 2 == 0 ? redis->url : redis->tcp_url),
+                     0);
     for (int i = 0; i < 4; i++) {
         pthread_join(threads[i], &failed);
         cr_assert_null(failed);

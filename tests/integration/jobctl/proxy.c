@@ -49,7 +49,9 @@ static bool pass(int from, int to, const char *cut_at, const struct proxy *chang
         return false;
     if (cut_at != NULL && memmem(bytes, (size_t)n, cut_at, strlen(cut_at)) != NULL)
         return false;
-    char *hit = change != NULL && change->length > 0 ? memmem(bytes, (size_t)n, change->find, change->length) : NULL;
+    char *hit = change != NULL && change->length > 0
+                    ? memmem(bytes, (size_t)n, change->find, change->length)
+                    : NULL;
     if (hit != NULL)
         memcpy(hit, change->replace, change->length);
     return send_all(to, bytes, (size_t)n);
@@ -58,7 +60,8 @@ static bool pass(int from, int to, const char *cut_at, const struct proxy *chang
 static void *carry(void *argument)
 {
     struct link *l = argument;
-    struct pollfd fds[] = {{.fd = l->client, .events = POLLIN}, {.fd = l->server, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = l->client, .events = POLLIN},
+                           {.fd = l->server, .events = POLLIN}};
     bool open = true;
     while (open && poll(fds, l->server >= 0 ? 2 : 1, -1) > 0) {
         if (l->server < 0) {
@@ -118,7 +121,8 @@ void proxy_start(const struct proxy *p)
     struct listener *l = &listeners[count++];
     pthread_t thread;
     *l = (struct listener){p, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    if (count == 8 || l->fd < 0 || bind(l->fd, (struct sockaddr *)(void *)&a, sizeof(a)) != 0 || listen(l->fd, 16) != 0)
+    if (count == 8 || l->fd < 0 || bind(l->fd, (struct sockaddr *)(void *)&a, sizeof(a)) != 0 ||
+        listen(l->fd, 16) != 0)
         fail_test("the proxy cannot listen at %s", p->listen);
     if (pthread_create(&thread, NULL, accept_all, l) != 0)
         fail_test("no thread for the proxy");

@@ -17,7 +17,8 @@
 struct run run_jobctl(const char *input, const char *const *args)
 {
     struct run r = {0};
-    const char *argv[ARGS_MAX + 5] = {"/bin/sh", "-c", "exec \"$0\" \"$@\" 2>\"$JOBCTL_STDERR\"", bin_path("jobctl")};
+    const char *argv[ARGS_MAX + 5] = {"/bin/sh", "-c", "exec \"$0\" \"$@\" 2>\"$JOBCTL_STDERR\"",
+                                      bin_path("jobctl")};
     const char *errors = fmt("%s/stderr", tmp_dir());
     size_t n = 4;
     for (size_t i = 0; args[i] != NULL; i++) {
@@ -41,7 +42,8 @@ void run_free(struct run *r)
 
 void expect(const struct run *r, int status, const char *text)
 {
-    cr_assert(r->status == status, "exit status %d instead of %d\n%s%s", r->status, status, r->out, r->err);
+    cr_assert(r->status == status, "exit status %d instead of %d\n%s%s", r->status, status, r->out,
+              r->err);
     cr_assert(text == NULL || strstr(r->err, text) != NULL, "no \"%s\" in: %s", text, r->err);
     cr_assert(status == 0 || strlen(r->err) > 0, "exit status %d without a word", status);
     cr_assert(status != 0 || strlen(r->err) == 0, "done, but said: %s", r->err);
@@ -80,7 +82,8 @@ static json_t *normal(const char *key, json_t *value)
 {
     size_t len = key != NULL ? strlen(key) : 0;
     bool is_ms = len > 3 && strcmp(key + len - 3, "_ms") == 0;
-    bool varies = is_ms && (strcmp(key, "oldest_ms") == 0 || strcmp(key, "idle_ms") == 0 || json_integer_value(value) > EPOCH_MS);
+    bool varies = is_ms && (strcmp(key, "oldest_ms") == 0 || strcmp(key, "idle_ms") == 0 ||
+                            json_integer_value(value) > EPOCH_MS);
     if (json_is_object(value)) {
         const char *name;
         json_t *member_value, *out = json_object();
@@ -114,7 +117,8 @@ void expect_golden(const struct run *r, const char *name)
     json_t *have = normal(NULL, r->json);
     char *text = json_dumps(have, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     if (golden == NULL || !json_equal(golden, have))
-        fail_test("the answer is not %s (%s); normalised it is:\n%s", path, golden == NULL ? error.text : "differs", text);
+        fail_test("the answer is not %s (%s); normalised it is:\n%s", path,
+                  golden == NULL ? error.text : "differs", text);
     free(text);
     json_decref(have);
     json_decref(golden);
@@ -127,7 +131,8 @@ json_t *member(const struct run *r, const char *path)
     for (const char *rest = path; at != NULL && *rest != '\0';) {
         size_t len = strcspn(rest, ".");
         snprintf(name, sizeof(name), "%.*s", (int)len, rest);
-        at = isdigit((unsigned char)name[0]) ? json_array_get(at, strtoul(name, NULL, 10)) : json_object_get(at, name);
+        at = isdigit((unsigned char)name[0]) ? json_array_get(at, strtoul(name, NULL, 10))
+                                             : json_object_get(at, name);
         rest += len + (rest[len] == '.');
     }
     cr_assert(at != NULL, "no %s in: %s%s", path, r->out, r->err);

@@ -54,7 +54,8 @@ static void expect_state(const char *id, const char *state, const char *place)
 {
     struct run r = JOBCTL("job", "show", id, "--json");
     expect(&r, 0, NULL);
-    cr_assert_str_eq(text_at(&r, "job.state"), state, "%s instead of %s: %s", text_at(&r, "job.state"), state, r.out);
+    cr_assert_str_eq(text_at(&r, "job.state"), state, "%s instead of %s: %s",
+                     text_at(&r, "job.state"), state, r.out);
     cr_assert(strncmp(text_at(&r, "job.place"), place, strlen(place)) == 0, "%s", r.out);
     cr_assert_str_eq(text_at(&r, "job.id"), id);
     run_free(&r);
@@ -63,8 +64,12 @@ static void expect_state(const char *id, const char *state, const char *place)
 static struct buf header_with_id(const char *id, const char *type)
 {
     struct buf b;
-    struct job_header h = {.type = type, .type_len = strlen(type), .enqueued_ms = 1700000000000, .attempts = 3,
-                           .error = "it failed", .error_len = 9};
+    struct job_header h = {.type = type,
+                           .type_len = strlen(type),
+                           .enqueued_ms = 1700000000000,
+                           .attempts = 3,
+                           .error = "it failed",
+                           .error_len = 9};
     cr_assert(jobq_id_parse(id, &h.id, NULL) == JOBQ_OK);
     buf_init(&b, CODEC_HEADER_MAX);
     codec_encode(&h, &b);
@@ -74,8 +79,9 @@ static struct buf header_with_id(const char *id, const char *type)
 
 Test(jobctl_job, enqueue_stores_what_was_said)
 {
-    struct run r = JOBCTL("job", "enqueue", "mail.send", "{\"to\":\"\303\244\"}", "--queue", "mail", "--lane", "high",
-                          "--expires", "1h", "--max-attempts", "4", "--soft-limit", "5s", "--hard-limit", "7s", "--json");
+    struct run r = JOBCTL("job", "enqueue", "mail.send", "{\"to\":\"\303\244\"}", "--queue", "mail",
+                          "--lane", "high", "--expires", "1h", "--max-attempts", "4",
+                          "--soft-limit", "5s", "--hard-limit", "7s", "--json");
     expect(&r, 0, NULL);
     expect_golden(&r, "job_enqueue");
     const char *id = fmt("%s", text_at(&r, "job.id")), *place = fmt("%s", text_at(&r, "job.place"));
@@ -101,7 +107,8 @@ Test(jobctl_job, the_payload_comes_from_the_line_a_file_or_standard_input_byte_f
     const char *ids[3];
     ids[0] = ENQUEUE(text);
     ids[1] = ENQUEUE(fmt("@%s", file));
-    struct run r = run_jobctl(text, (const char *const[]){"job", "enqueue", "a.b", "-", "--json", NULL});
+    struct run r =
+        run_jobctl(text, (const char *const[]){"job", "enqueue", "a.b", "-", "--json", NULL});
     expect(&r, 0, NULL);
     ids[2] = fmt("%s", text_at(&r, "job.id"));
     run_free(&r);
@@ -173,7 +180,8 @@ Test(jobctl_job, a_refusal_exits_with_its_cause)
 Test(jobctl_job, an_answer_that_is_lost_exits_75_with_the_id_to_repeat)
 {
     static struct proxy p;
-    p = (struct proxy){.listen = strdup(fmt("%s/cut", tmp_dir())), .target = redis->socket, .cut_at = "XADD"};
+    p = (struct proxy){
+        .listen = strdup(fmt("%s/cut", tmp_dir())), .target = redis->socket, .cut_at = "XADD"};
     proxy_start(&p);
     struct run r = JOBCTL("job", "enqueue", "a.b", "--json", "--redis", fmt("unix://%s", p.listen));
     expect(&r, 75, "not known whether the job was stored");
@@ -193,8 +201,10 @@ Test(jobctl_job, show_tells_queued_from_claimed_from_finished)
     const char *lane = "jobq:{default:0}:ready:normal";
     expect_state(first, "queued", "default/0/normal/");
     done(redis_do(redis, "XGROUP CREATE %s jobq 0", lane));
-    struct redisReply *r = redis_do(redis, "XREADGROUP GROUP jobq host-boot-7-aa COUNT 2 STREAMS %s >", lane);
-    done(redis_do(redis, "XACK %s jobq %s", lane, r->element[0]->element[1]->element[0]->element[0]->str));
+    struct redisReply *r =
+        redis_do(redis, "XREADGROUP GROUP jobq host-boot-7-aa COUNT 2 STREAMS %s >", lane);
+    done(redis_do(redis, "XACK %s jobq %s", lane,
+                  r->element[0]->element[1]->element[0]->element[0]->str));
     freeReplyObject(r);
     expect_state(first, "finished", "default/0/normal/");
     expect_state(second, "claimed", "default/0/normal/");
@@ -212,7 +222,8 @@ Test(jobctl_job, show_finds_dead_parked_and_recovered_jobs_long_after_their_ids_
     done(redis_do(redis, "HSET jobq:queues default 1"));
     for (int i = 0; i < 500; i++)
         done(redis_do(redis, "XADD jobq:{default:0}:ready:recovered * h other p {}"));
-    done(redis_do(redis, "XADD jobq:{default:0}:dead * h %b p {} reason exhausted error %s by me", h.data, h.len, "e"));
+    done(redis_do(redis, "XADD jobq:{default:0}:dead * h %b p {} reason exhausted error %s by me",
+                  h.data, h.len, "e"));
     expect_state(id, "dead", "default/0/dead/");
     done(redis_do(redis, "DEL jobq:{default:0}:dead"));
     done(redis_do(redis, "XADD jobq:{default:0}:parked * h %b p {}", h.data, h.len));
@@ -221,7 +232,8 @@ Test(jobctl_job, show_finds_dead_parked_and_recovered_jobs_long_after_their_ids_
     expect_state(id, "queued", "default/0/recovered/");
     struct run r = JOBCTL("job", "show", id, "--json");
     cr_assert_str_eq(text_at(&r, "job.error"), "it failed");
-    cr_assert(number_at(&r, "job.attempts") == 3 && number_at(&r, "job.enqueued_ms") == 1700000000000);
+    cr_assert(number_at(&r, "job.attempts") == 3 &&
+              number_at(&r, "job.enqueued_ms") == 1700000000000);
     run_free(&r);
     buf_done(&h);
 }
@@ -234,7 +246,8 @@ Test(jobctl_job, a_finished_copy_does_not_hide_the_living_one)
     done(redis_do(redis, "XGROUP CREATE %s jobq 0", lane));
     done(redis_do(redis, "XREADGROUP GROUP jobq w NOACK STREAMS %s >", lane));
     expect_state(id, "finished", "default/0/normal/");
-    done(redis_do(redis, "XADD jobq:{default:0}:dead * h %b p {} reason permanent error e by w", h.data, h.len));
+    done(redis_do(redis, "XADD jobq:{default:0}:dead * h %b p {} reason permanent error e by w",
+                  h.data, h.len));
     expect_state(id, "dead", "default/0/dead/");
     buf_done(&h);
 }
@@ -251,12 +264,15 @@ Test(jobctl_job, show_says_how_far_it_looked)
     run_free(&r);
     r = JOBCTL("job", "show", id, "--scan", "100", "--json");
     expect(&r, 1, "look further with --scan");
-    cr_assert(number_at(&r, "looked.entries") == 100 && json_is_false(member(&r, "looked.everything")), "%s", r.out);
+    cr_assert(number_at(&r, "looked.entries") == 100 &&
+                  json_is_false(member(&r, "looked.everything")),
+              "%s", r.out);
     cr_assert(number_at(&r, "looked.around_ms") == 3600000, "%s", r.out);
     run_free(&r);
     r = JOBCTL("job", "show", id, "--queue", "mail");
     expect(&r, 1, NULL);
-    cr_assert(strstr(r.out, "at 0 entries in 1 partition of mail: all there are") != NULL, "%s", r.out);
+    cr_assert(strstr(r.out, "at 0 entries in 1 partition of mail: all there are") != NULL, "%s",
+              r.out);
     run_free(&r);
     r = JOBCTL("job", "show", "mail/0/high/1-1");
     expect(&r, 1, "nothing is at mail/0/high/1-1");
@@ -270,7 +286,8 @@ Test(jobctl_job, show_makes_bytes_visible_and_survives_garbage)
 {
     const char bytes[] = "\033]0;title\007\377\302\205";
     done(redis_do(redis, "HSET jobq:queues default 1"));
-    done(redis_do(redis, "XADD jobq:{default:0}:parked 5-5 h %b p %b", "\002\000", (size_t)2, bytes, sizeof(bytes) - 1));
+    done(redis_do(redis, "XADD jobq:{default:0}:parked 5-5 h %b p %b", "\002\000", (size_t)2, bytes,
+                  sizeof(bytes) - 1));
     struct run r = JOBCTL("job", "show", "default/0/parked/5-5");
     expect(&r, 0, NULL);
     cr_assert(strchr(r.out, '\033') == NULL && strchr(r.out, '\007') == NULL, "%s", r.out);
@@ -281,7 +298,8 @@ Test(jobctl_job, show_makes_bytes_visible_and_survives_garbage)
     cr_assert_str_eq(text_at(&r, "job.header"), "of a newer format");
     cr_assert(json_is_null(member(&r, "job.payload")));
     run_free(&r);
-    done(redis_do(redis, "XADD jobq:{default:0}:ready:high 6-6 h %s p %s", "\001short", "{\"a\":\"\033[31m\302\233\n\"}"));
+    done(redis_do(redis, "XADD jobq:{default:0}:ready:high 6-6 h %s p %s", "\001short",
+                  "{\"a\":\"\033[31m\302\233\n\"}"));
     r = JOBCTL("job", "show", "default/0/high/6-6");
     expect(&r, 0, NULL);
     cr_assert(strstr(r.out, "not readable") != NULL, "%s", r.out);
@@ -295,7 +313,8 @@ Test(jobctl_job, show_makes_bytes_visible_and_survives_garbage)
     done(redis_do(redis, "ZADD jobq:{default:0}:later 1 0188a000-0000-7c54-842d-66aa3b4f5791"));
     r = JOBCTL("job", "show", "0188a000-0000-7c54-842d-66aa3b4f5791");
     expect(&r, 0, NULL);
-    cr_assert(strstr(r.out, "not readable") != NULL && strstr(r.out, "delayed") != NULL, "%s", r.out);
+    cr_assert(strstr(r.out, "not readable") != NULL && strstr(r.out, "delayed") != NULL, "%s",
+              r.out);
     run_free(&r);
 }
 

@@ -46,7 +46,8 @@ static void expect_fault(const char *check, const char *found, const char *mend)
     for (size_t i = 0; i < json_array_size(member(&r, "checks")); i++) {
         bool ours = strcmp(text_at(&r, fmt("checks.%zu.check", i)), check) == 0;
         met = met || ours;
-        cr_assert((strcmp(text_at(&r, fmt("checks.%zu.status", i)), "fault") == 0) == ours, "%s", r.out);
+        cr_assert((strcmp(text_at(&r, fmt("checks.%zu.status", i)), "fault") == 0) == ours, "%s",
+                  r.out);
         if (ours) {
             cr_assert(strstr(text_at(&r, fmt("checks.%zu.found", i)), found) != NULL, "%s", r.out);
             cr_assert(strstr(text_at(&r, fmt("checks.%zu.mend", i)), mend) != NULL, "%s", r.out);
@@ -69,7 +70,8 @@ Test(jobctl_postgres, init_makes_the_schema_once)
     expect(&r, 0, NULL);
     cr_assert(json_is_false(member(&r, "init.created")));
     run_free(&r);
-    cr_assert(pg_int(pg, "SELECT count(*) FROM jobq.done WHERE at <= now() AND children IS NULL") == 1);
+    cr_assert(pg_int(pg, "SELECT count(*) FROM jobq.done WHERE at <= now() AND children IS NULL") ==
+              1);
 }
 
 Test(jobctl_postgres, init_in_a_schema_of_any_name_touches_nothing_else)
@@ -78,7 +80,9 @@ Test(jobctl_postgres, init_in_a_schema_of_any_name_touches_nothing_else)
     struct run r = JOBCTL("init", "--schema", name);
     expect(&r, 0, NULL);
     run_free(&r);
-    cr_assert(pg_int(pg, "SELECT count(*) FROM pg_tables WHERE schemaname = 'odd\"; DROP TABLE x; --'") == 2);
+    cr_assert(
+        pg_int(pg, "SELECT count(*) FROM pg_tables WHERE schemaname = 'odd\"; DROP TABLE x; --'") ==
+        2);
     cr_assert(pg_int(pg, "SELECT count(*) FROM pg_namespace WHERE nspname = 'jobq'") == 0);
     cr_assert(pg_int(pg, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0);
     r = JOBCTL("doctor", "--schema", name);
@@ -98,7 +102,8 @@ Test(jobctl_postgres, the_file_for_psql_makes_the_same)
 
 Test(jobctl_postgres, init_completes_what_was_half_there)
 {
-    pg_do(pg, "CREATE SCHEMA jobq; CREATE TABLE jobq.mail_sent (message_id text PRIMARY KEY, at timestamptz NOT NULL)");
+    pg_do(pg, "CREATE SCHEMA jobq; CREATE TABLE jobq.mail_sent (message_id text PRIMARY KEY, at "
+              "timestamptz NOT NULL)");
     struct run r = JOBCTL("init", "--json");
     expect(&r, 0, NULL);
     cr_assert(json_is_true(member(&r, "init.created")));
@@ -108,7 +113,8 @@ Test(jobctl_postgres, init_completes_what_was_half_there)
 
 Test(jobctl_postgres, init_says_when_a_table_of_another_shape_is_in_the_way)
 {
-    pg_do(pg, "CREATE SCHEMA jobq; CREATE TABLE jobq.done (id uuid PRIMARY KEY, at timestamptz, children json)");
+    pg_do(pg, "CREATE SCHEMA jobq; CREATE TABLE jobq.done (id uuid PRIMARY KEY, at timestamptz, "
+              "children json)");
     struct run r = JOBCTL("init");
     expect(&r, 1, "done.children bytea");
     run_free(&r);
@@ -131,7 +137,8 @@ Test(jobctl_postgres, two_inits_at_once_both_succeed)
 Test(jobctl_postgres, init_exits_with_the_reason_it_cannot)
 {
     pg_do(pg, "CREATE ROLE limited LOGIN");
-    struct run r = JOBCTL("init", "--postgres", fmt("host=%s port=%d dbname=test user=limited", pg->dir, pg->port));
+    struct run r = JOBCTL("init", "--postgres",
+                          fmt("host=%s port=%d dbname=test user=limited", pg->dir, pg->port));
     expect(&r, 77, "42501");
     run_free(&r);
     r = JOBCTL("init", "--postgres", fmt("%s user=stranger", pg->conninfo));
@@ -159,7 +166,8 @@ Test(jobctl_postgres, doctor_finds_nothing_wrong_after_init)
 
 Test(jobctl_postgres, doctor_finds_postgres_unreachable)
 {
-    setenv("JOBQ_POSTGRES", fmt("host=%s/nothing port=5432 dbname=test password=verysecret", tmp_dir()), 1);
+    setenv("JOBQ_POSTGRES",
+           fmt("host=%s/nothing port=5432 dbname=test password=verysecret", tmp_dir()), 1);
     expect_fault("postgres reachable", "nothing", "start PostgreSQL");
     struct run r = JOBCTL("doctor");
     cr_assert(strstr(r.out, "verysecret") == NULL && strstr(r.err, "verysecret") == NULL);
@@ -176,9 +184,14 @@ Test(jobctl_postgres, doctor_finds_an_old_version)
 {
     static struct proxy p;
     init();
-    /* The server announces itself as server_version, NUL, "15.…": the digits become those of 9.6's time. */
-    p = (struct proxy){.target = strdup(fmt("%s/.s.PGSQL.%d", pg->dir, pg->port)), .find = "server_version\0" "1",
-                       .replace = "server_version\0" "0", .length = 16};
+    /* The server announces itself as server_version, NUL, "15.…": the digits become those of 9.6's
+     * time. */
+    p = (struct proxy){.target = strdup(fmt("%s/.s.PGSQL.%d", pg->dir, pg->port)),
+                       .find = "server_version\0"
+                               "1",
+                       .replace = "server_version\0"
+                                  "0",
+                       .length = 16};
     mkdir(fmt("%s/old", tmp_dir()), 0755);
     p.listen = strdup(fmt("%s/old/.s.PGSQL.%d", tmp_dir(), pg->port));
     proxy_start(&p);

@@ -16,7 +16,8 @@ static struct redis *redis;
 
 static void start(void)
 {
-    redis = redis_start((const char *const[]){"--appendonly", "yes", "--enable-debug-command", "yes", NULL});
+    redis = redis_start(
+        (const char *const[]){"--appendonly", "yes", "--enable-debug-command", "yes", NULL});
     setenv("JOBQ_REDIS", redis->url, 1);
     unsetenv("JOBQ_POSTGRES");
 }
@@ -47,11 +48,12 @@ static struct buf header(const char *type, unsigned attempts)
     return b;
 }
 
-static void add_dead(const char *key, const char *id, const char *type, const char *reason, const char *error)
+static void add_dead(const char *key, const char *id, const char *type, const char *reason,
+                     const char *error)
 {
     struct buf h = header(type, 10);
-    done(redis_do(redis, "XADD %s %s h %b p %s reason %s error %s by %s", key, id, h.data, h.len, "{\"a\":1}", reason,
-                  error, "host-boot-1-aa"));
+    done(redis_do(redis, "XADD %s %s h %b p %s reason %s error %s by %s", key, id, h.data, h.len,
+                  "{\"a\":1}", reason, error, "host-boot-1-aa"));
     buf_done(&h);
 }
 
@@ -103,7 +105,8 @@ Test(jobctl_redis, queue_list_counts_jobs_in_every_state)
     run_free(&r);
     r = JOBCTL("queue", "list");
     expect(&r, 0, NULL);
-    cr_assert(strncmp(r.out, "QUEUE ", 6) == 0 && strstr(r.out, "2027-01-15T08:00:00.000Z") != NULL, "%s", r.out);
+    cr_assert(strncmp(r.out, "QUEUE ", 6) == 0 && strstr(r.out, "2027-01-15T08:00:00.000Z") != NULL,
+              "%s", r.out);
     run_free(&r);
 }
 
@@ -111,7 +114,8 @@ Test(jobctl_redis, queue_list_says_when_redis_cannot_tell_the_number)
 {
     fill_queue();
     struct redisReply *entries = redis_do(redis, "XRANGE jobq:{mail:0}:ready:normal - +");
-    done(redis_do(redis, "XDEL jobq:{mail:0}:ready:normal %s", entries->element[3]->element[0]->str));
+    done(redis_do(redis, "XDEL jobq:{mail:0}:ready:normal %s",
+                  entries->element[3]->element[0]->str));
     freeReplyObject(entries);
     struct run r = JOBCTL("queue", "list", "--queue", "mail", "--json");
     expect(&r, 0, NULL);
@@ -154,7 +158,8 @@ Test(jobctl_redis, dead_list_shows_the_newest_of_all_partitions_first)
 {
     done(redis_do(redis, "HSET jobq:queues mail 2 other 1"));
     for (int i = 0; i < 60; i++)
-        add_dead(i % 2 ? "jobq:{mail:0}:dead" : "jobq:{mail:1}:dead", fmt("%d-1", 1000 + i), "a.b", "exhausted", "no");
+        add_dead(i % 2 ? "jobq:{mail:0}:dead" : "jobq:{mail:1}:dead", fmt("%d-1", 1000 + i), "a.b",
+                 "exhausted", "no");
     done(redis_do(redis, "XADD jobq:{other:0}:dead 1-1 p garbage reason corrupt by x"));
     add_dead("jobq:{other:0}:dead", "1058-2", "c.d", "permanent", "\033[2Jbad\nthing \302\233");
     struct run r = JOBCTL("dead", "list", "--limit", "3", "--json");
@@ -168,12 +173,14 @@ Test(jobctl_redis, dead_list_shows_the_newest_of_all_partitions_first)
     r = JOBCTL("dead", "list", "--queue", "other", "--json");
     expect(&r, 0, NULL);
     expect_golden(&r, "dead_list");
-    cr_assert(strchr(r.out, '\033') == NULL && strstr(r.out, "\302\233") == NULL, "raw bytes reached the terminal");
+    cr_assert(strchr(r.out, '\033') == NULL && strstr(r.out, "\302\233") == NULL,
+              "raw bytes reached the terminal");
     run_free(&r);
     r = JOBCTL("dead", "list", "--queue", "other");
     expect(&r, 0, NULL);
     cr_assert(strstr(r.out, "\\x1b[2Jbad\\nthing \\u009b") != NULL, "%s", r.out);
-    cr_assert(strchr(r.out, '\033') == NULL && strstr(r.out, "\302\233") == NULL, "raw bytes reached the terminal");
+    cr_assert(strchr(r.out, '\033') == NULL && strstr(r.out, "\302\233") == NULL,
+              "raw bytes reached the terminal");
     run_free(&r);
 }
 
@@ -184,13 +191,15 @@ Test(jobctl_redis, lists_are_read_in_pages_and_never_by_scanning)
     char *big = calloc(1, 200001);
     memset(big, 'x', 200000);
     for (int i = 0; i < 100; i++)
-        done(redis_do(redis, "XADD jobq:{mail:0}:dead * h %b p %s reason permanent error no by x", h.data, h.len, big));
+        done(redis_do(redis, "XADD jobq:{mail:0}:dead * h %b p %s reason permanent error no by x",
+                      h.data, h.len, big));
     struct run r = JOBCTL("dead", "list", "--limit", "100", "--json");
     expect(&r, 0, NULL);
     cr_assert(json_array_size(member(&r, "dead")) == 100);
     cr_assert(number_at(&r, "dead.99.payload_bytes") == 200000);
     run_free(&r);
-    cr_assert(calls_of("xrevrange") >= 20, "100 entries of 200 kB came in %lld pages", calls_of("xrevrange"));
+    cr_assert(calls_of("xrevrange") >= 20, "100 entries of 200 kB came in %lld pages",
+              calls_of("xrevrange"));
     cr_assert(calls_of("keys") == 0 && calls_of("scan") == 0);
     buf_done(&h);
     free(big);
@@ -199,12 +208,14 @@ Test(jobctl_redis, lists_are_read_in_pages_and_never_by_scanning)
 Test(jobctl_redis, worker_list_tells_the_living_from_the_silent_fenced_and_gone)
 {
     done(redis_do(redis, "HSET jobq:queues mail 2"));
-    done(redis_do(redis, "HSET jobq:{mail:0}:alive web-1-4f2a-77-aa 17 db-4f2a-78-bb 18 db-4f2a-79-cc F"));
+    done(redis_do(redis,
+                  "HSET jobq:{mail:0}:alive web-1-4f2a-77-aa 17 db-4f2a-78-bb 18 db-4f2a-79-cc F"));
     done(redis_do(redis, "HSET jobq:{mail:1}:alive web-1-4f2a-77-aa 17"));
     done(redis_do(redis, "HSET jobq:{mail:0}:types web-1-4f2a-77-aa %s", "a.b c.d"));
     done(redis_do(redis, "XGROUP CREATE jobq:{mail:0}:ready:high jobq 0 MKSTREAM"));
     done(redis_do(redis, "XADD jobq:{mail:0}:ready:high * h x p y"));
-    done(redis_do(redis, "XREADGROUP GROUP jobq web-1-4f2a-77-aa STREAMS jobq:{mail:0}:ready:high >"));
+    done(redis_do(redis,
+                  "XREADGROUP GROUP jobq web-1-4f2a-77-aa STREAMS jobq:{mail:0}:ready:high >"));
     done(redis_do(redis, "XADD jobq:{mail:0}:ready:high * h x p y"));
     done(redis_do(redis, "XREADGROUP GROUP jobq nameless STREAMS jobq:{mail:0}:ready:high >"));
     redisContext *subscriber = redisConnectUnix(redis->socket);

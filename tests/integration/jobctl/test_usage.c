@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* jobctl: what it says and how it exits when it is used wrongly or set up wrongly. No server is needed. */
+/* jobctl: what it says and how it exits when it is used wrongly or set up wrongly. No server is
+ * needed. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,13 +53,18 @@ Test(jobctl_usage, values_that_cannot_be_are_refused_before_anything_is_sent)
     EXPECT(2, "queue: must be", "job", "enqueue", "a", "--queue", "a/b");
     EXPECT(2, "payload: not a JSON object", "job", "enqueue", "a", "[1]");
     EXPECT(2, "payload: not a JSON object", "job", "enqueue", "a", "");
-    EXPECT(2, "cannot read the payload from /nothing/there", "job", "enqueue", "a", "@/nothing/there");
+    EXPECT(2, "cannot read the payload from /nothing/there", "job", "enqueue", "a",
+           "@/nothing/there");
     EXPECT(2, "--lane: not high, normal or low: top", "job", "enqueue", "a", "--lane", "top");
     EXPECT(2, "--delay: not a duration", "job", "enqueue", "a", "--delay", "-5s");
-    EXPECT(2, "--due: not Unix milliseconds nor a time", "job", "enqueue", "a", "--due", "tomorrow");
-    EXPECT(2, "--due: not Unix milliseconds nor a time", "job", "enqueue", "a", "--due", "2030-01-02T03:04:05");
-    EXPECT(2, "--max-attempts: not a whole number from 1 to 65535: 0", "job", "enqueue", "a", "--max-attempts", "0");
-    EXPECT(2, "delay_ms and due_ms", "job", "enqueue", "a", "--delay", "5s", "--due", "2030-01-02T03:04:05Z");
+    EXPECT(2, "--due: not Unix milliseconds nor a time", "job", "enqueue", "a", "--due",
+           "tomorrow");
+    EXPECT(2, "--due: not Unix milliseconds nor a time", "job", "enqueue", "a", "--due",
+           "2030-01-02T03:04:05");
+    EXPECT(2, "--max-attempts: not a whole number from 1 to 65535: 0", "job", "enqueue", "a",
+           "--max-attempts", "0");
+    EXPECT(2, "delay_ms and due_ms", "job", "enqueue", "a", "--delay", "5s", "--due",
+           "2030-01-02T03:04:05Z");
     EXPECT(2, NULL, "job", "enqueue", "a", "--id", "not-an-id");
     EXPECT(2, NULL, "job", "show", "not-an-id");
     EXPECT(2, "not a lane", "job", "show", "q/0/middle/1-1");
@@ -97,7 +103,8 @@ Test(jobctl_usage, an_unreachable_server_exits_69)
     EXPECT(69, "nothing", "worker", "list");
     EXPECT(69, "nothing", "job", "show", "q/0/high/1-1");
     EXPECT(69, "nothing", "job", "show", "01a206f3-d7fd-7c54-842d-66aa3b4f5791");
-    EXPECT(69, "cannot connect to PostgreSQL", "init", "--postgres", fmt("host=%s port=5432", tmp_dir()));
+    EXPECT(69, "cannot connect to PostgreSQL", "init", "--postgres",
+           fmt("host=%s port=5432", tmp_dir()));
     struct run r = JOBCTL("job", "enqueue", "a", "--json");
     expect(&r, 69, "not stored");
     cr_assert_str_eq(text_at(&r, "job.status"), "rejected");
@@ -141,19 +148,24 @@ Test(jobctl_usage, a_wrong_configuration_exits_78_and_shows_no_secret)
 Test(jobctl_usage, reads_jobds_file_and_the_names_of_a_forum)
 {
     const char *file = fmt("%s/jobd.conf", tmp_dir());
-    write_file(file, fmt("redis = \"unix://%s/from-file\";\nexecutors = 8;\nqueues = ( { name = \"q\"; } );\n"
-                         "mail = { url = \"smtp://h\"; };\n", tmp_dir()));
+    write_file(
+        file,
+        fmt("redis = \"unix://%s/from-file\";\nexecutors = 8;\nqueues = ( { name = \"q\"; } );\n"
+            "mail = { url = \"smtp://h\"; };\n",
+            tmp_dir()));
     chmod(file, 0600);
     unsetenv("JOBQ_REDIS");
     EXPECT(69, "from-file", "queue", "list", "-c", file);
     setenv("JOBQ_REDIS", fmt("unix://%s/from-env", tmp_dir()), 1);
     EXPECT(69, "from-env", "queue", "list", "-c", file);
-    EXPECT(69, "from-flag", "queue", "list", "-c", file, "--redis", fmt("unix://%s/from-flag", tmp_dir()));
+    EXPECT(69, "from-flag", "queue", "list", "-c", file, "--redis",
+           fmt("unix://%s/from-flag", tmp_dir()));
     unsetenv("JOBQ_REDIS");
     setenv("REDIS_HOST", "127.0.0.1", 1);
     setenv("REDIS_PORT", "1", 1);
     EXPECT(69, "127.0.0.1:1", "queue", "list");
-    write_file(fmt("%s/env", tmp_dir()), "POSTGRES_HOST=/nothing/there\nPOSTGRES_PASSWORD=verysecret\n");
+    write_file(fmt("%s/env", tmp_dir()),
+               "POSTGRES_HOST=/nothing/there\nPOSTGRES_PASSWORD=verysecret\n");
     chmod(fmt("%s/env", tmp_dir()), 0600);
     EXPECT(69, "/nothing/there", "init", "--env-file", fmt("%s/env", tmp_dir()));
 }
@@ -162,7 +174,9 @@ Test(jobctl_usage, a_full_disk_behind_stdout_exits_73)
 {
     const char *jobctl = bin_path("jobctl");
     char *out = NULL;
-    int status = run_command(&out, NULL, (const char *const[]){"/bin/sh", "-c", "exec \"$0\" help >/dev/full", jobctl, NULL});
+    int status = run_command(
+        &out, NULL,
+        (const char *const[]){"/bin/sh", "-c", "exec \"$0\" help >/dev/full", jobctl, NULL});
     cr_assert(status == 73, "exit status %d", status);
     cr_assert(strstr(out, "cannot write") != NULL, "%s", out);
     free(out);

@@ -103,7 +103,8 @@ Test(base, a_crash_point_kills_at_the_pass_asked_for)
         crash_at = cases[i].at;
         int status = run_in_child(pass_points, said, sizeof(said));
         cr_assert_str_eq(said, cases[i].said, "case %zu", i);
-        cr_assert_eq(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, cases[i].killed, "case %zu", i);
+        cr_assert_eq(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, cases[i].killed,
+                     "case %zu", i);
     }
 }
 #endif
@@ -111,7 +112,8 @@ Test(base, a_crash_point_kills_at_the_pass_asked_for)
 Test(base, version_is_that_of_the_headers)
 {
     char text[32];
-    snprintf(text, sizeof(text), "%d.%d.%d", JOBQ_VERSION_MAJOR, JOBQ_VERSION_MINOR, JOBQ_VERSION_PATCH);
+    snprintf(text, sizeof(text), "%d.%d.%d", JOBQ_VERSION_MAJOR, JOBQ_VERSION_MINOR,
+             JOBQ_VERSION_PATCH);
     cr_assert_str_eq(jobq_version(), text);
 }
 

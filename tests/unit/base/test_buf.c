@@ -38,7 +38,9 @@ Test(buf, appends_everything_in_order)
     buf_append_le64(&b, UINT64_C(0x778899AABBCCDDEE));
     cr_assert_not(b.failed);
     cr_assert_eq(b.len, 9 + 15u);
-    cr_assert_eq(memcmp(b.data, "abcde42-x\xFE\x22\x11\x66\x55\x44\x33\xEE\xDD\xCC\xBB\xAA\x99\x88\x77", 24), 0);
+    cr_assert_eq(
+        memcmp(b.data, "abcde42-x\xFE\x22\x11\x66\x55\x44\x33\xEE\xDD\xCC\xBB\xAA\x99\x88\x77", 24),
+        0);
     cr_assert_eq(load_le16(b.data + 10), 0x1122);
     cr_assert_eq(load_le32(b.data + 12), 0x33445566u);
     cr_assert_eq(load_le64(b.data + 16), UINT64_C(0x778899AABBCCDDEE));

@@ -49,7 +49,8 @@ static int wait_for_end(struct child *c)
 
 static struct child start(const char *const *argv, const int (*fds)[2], size_t fd_count)
 {
-    struct child_spec spec = {.path = argv[0], .argv = argv, .env = environment, .fds = fds, .fd_count = fd_count};
+    struct child_spec spec = {
+        .path = argv[0], .argv = argv, .env = environment, .fds = fds, .fd_count = fd_count};
     struct child c = {0, -1};
     jobq_err err = {0};
     cr_assert_eq(child_start(&spec, &c, &err), JOBQ_OK, "%s", err.msg);
@@ -124,8 +125,10 @@ Test(child, gets_the_descriptors_named_and_no_other)
 
 Test(child, has_dev_null_where_nothing_was_named)
 {
-    cr_assert_str_eq(output_of_shell("readlink /proc/$$/fd/0; readlink /proc/$$/fd/2"), "/dev/null\n/dev/null\n");
-    cr_assert_str_eq(output_of_shell("read x; echo \"end $?\"; echo y >&2 && echo ok"), "end 1\nok\n");
+    cr_assert_str_eq(output_of_shell("readlink /proc/$$/fd/0; readlink /proc/$$/fd/2"),
+                     "/dev/null\n/dev/null\n");
+    cr_assert_str_eq(output_of_shell("read x; echo \"end $?\"; echo y >&2 && echo ok"),
+                     "end 1\nok\n");
 }
 
 Test(child, gets_descriptors_that_change_places)
@@ -139,7 +142,8 @@ Test(child, gets_descriptors_that_change_places)
     int y = b[1];
     const int fds[][2] = {{x, y}, {y, x}, {x, 1}, {y, 0}};
     const char *const argv[] = {
-        "/bin/bash", "-c", fmt("echo to-a >&%d; echo to-b >&%d; echo also-a; echo also-b >&0", y, x), NULL};
+        "/bin/bash", "-c",
+        fmt("echo to-a >&%d; echo to-b >&%d; echo also-a; echo also-b >&0", y, x), NULL};
     struct child c = start(argv, fds, 4);
     close(a[1]);
     close(b[1]);
@@ -166,20 +170,26 @@ Test(child, gets_descriptors_at_the_lowest_free_numbers)
     null_fd = fcntl(null_fd, F_DUPFD_CLOEXEC, 300);
     close(free_fds[0]);
     fds[1][0] = null_fd;
-    const char *const argv[] = {
-        "/bin/bash", "-c", fmt("for f in %d %d %d %d; do echo $f >&$f; done", free_fds[0], free_fds[1], free_fds[2],
-                               free_fds[3]), NULL};
-    struct child_spec spec = {
-        .path = argv[0], .argv = argv, .env = environment, .fds = (const int(*)[2])fds, .fd_count = 4};
+    const char *const argv[] = {"/bin/bash", "-c",
+                                fmt("for f in %d %d %d %d; do echo $f >&$f; done", free_fds[0],
+                                    free_fds[1], free_fds[2], free_fds[3]),
+                                NULL};
+    struct child_spec spec = {.path = argv[0],
+                              .argv = argv,
+                              .env = environment,
+                              .fds = (const int(*)[2])fds,
+                              .fd_count = 4};
     struct child c;
     jobq_err err = {0};
     cr_assert_eq(child_start(&spec, &c, &err), JOBQ_OK, "%s", err.msg);
     close(lines[1]);
-    cr_assert_str_eq(read_lines(lines[0], 0), fmt("%d\n%d\n%d\n", free_fds[0], free_fds[1], free_fds[3]));
+    cr_assert_str_eq(read_lines(lines[0], 0),
+                     fmt("%d\n%d\n%d\n", free_fds[0], free_fds[1], free_fds[3]));
     wait_for_end(&c);
     fds[0][0] = fds[2][0] = fds[3][0] = null_fd;
     spec.path = "/nonexistent/program";
-    cr_assert_eq(child_start(&spec, &c, &err), JOBQ_EINTERNAL, "the way to tell of a failure is kept, too");
+    cr_assert_eq(child_start(&spec, &c, &err), JOBQ_EINTERNAL,
+                 "the way to tell of a failure is kept, too");
 }
 
 Test(child, starts_when_the_parent_has_no_standard_descriptors)
@@ -193,7 +203,8 @@ Test(child, starts_when_the_parent_has_no_standard_descriptors)
     }
     const int fds[1][2] = {{ends[1], 1}};
     const char *const argv[] = {"/bin/ls", "/proc/self/fd", NULL};
-    struct child_spec spec = {.path = argv[0], .argv = argv, .env = environment, .fds = fds, .fd_count = 1};
+    struct child_spec spec = {
+        .path = argv[0], .argv = argv, .env = environment, .fds = fds, .fd_count = 1};
     struct child c = {0, -1};
     int rc = child_start(&spec, &c, NULL);
     /* The pidfd took one of the free numbers. */
@@ -223,10 +234,12 @@ Test(child, starts_with_no_signal_blocked_or_ignored)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     const char *const argv[] = {"/bin/grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status", NULL};
-    cr_assert_str_eq(output_of(argv, 1, NULL), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    cr_assert_str_eq(output_of(argv, 1, NULL),
+                     "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
     sigset_t now;
     sigprocmask(SIG_BLOCK, NULL, &now);
-    cr_assert(sigismember(&now, SIGTERM) && !sigismember(&now, SIGINT), "the parent's mask is as before");
+    cr_assert(sigismember(&now, SIGTERM) && !sigismember(&now, SIGINT),
+              "the parent's mask is as before");
 }
 
 Test(child, takes_the_oom_score_given)
@@ -235,8 +248,12 @@ Test(child, takes_the_oom_score_given)
     int ends[2];
     cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
     const int fds[1][2] = {{ends[1], 1}};
-    struct child_spec spec = {
-        .path = argv[0], .argv = argv, .env = environment, .fds = fds, .fd_count = 1, .oom_score_adj = 937};
+    struct child_spec spec = {.path = argv[0],
+                              .argv = argv,
+                              .env = environment,
+                              .fds = fds,
+                              .fd_count = 1,
+                              .oom_score_adj = 937};
     struct child c;
     cr_assert_eq(child_start(&spec, &c, NULL), JOBQ_OK);
     close(ends[1]);
@@ -260,7 +277,8 @@ Test(child, says_what_is_wrong_with_the_program)
         const char *text;
         int rc;
     } cases[] = {
-        {"/nonexistent/program", "cannot run /nonexistent/program: No such file or directory", JOBQ_EINTERNAL},
+        {"/nonexistent/program", "cannot run /nonexistent/program: No such file or directory",
+         JOBQ_EINTERNAL},
         {"/etc/passwd", "cannot run /etc/passwd: Permission denied", JOBQ_EINTERNAL},
         {"/", "cannot run /: Permission denied", JOBQ_EINTERNAL},
         {"bin/sh", "cannot run a program without an absolute path", JOBQ_EINVAL},
@@ -286,11 +304,13 @@ Test(child, says_which_descriptors_cannot_be_passed)
     int many[17][2];
     static const int closed[][2] = {{999, 5}};
     static const int negative[][2] = {{-1, 5}};
-    struct child_spec spec = {.path = argv[0], .argv = argv, .env = environment, .fds = closed, .fd_count = 1};
+    struct child_spec spec = {
+        .path = argv[0], .argv = argv, .env = environment, .fds = closed, .fd_count = 1};
     struct child c;
     jobq_err err = {0};
     cr_assert_eq(child_start(&spec, &c, &err), JOBQ_EINTERNAL);
-    cr_assert_str_eq(err.msg, "cannot run /bin/true: it could not arrange its descriptors: Bad file descriptor");
+    cr_assert_str_eq(
+        err.msg, "cannot run /bin/true: it could not arrange its descriptors: Bad file descriptor");
     spec.fds = negative;
     cr_assert_eq(child_start(&spec, &c, &err), JOBQ_EINVAL);
     for (int i = 0; i < 17; i++) {
@@ -305,7 +325,8 @@ Test(child, says_which_descriptors_cannot_be_passed)
     wait_for_end(&c);
 }
 
-/* Starts a sleeper in a process of its own; pidfd of that process in *starter, and of the sleeper. */
+/* Starts a sleeper in a process of its own; pidfd of that process in *starter, and of the
+ * sleeper. */
 static int start_by_another(pid_t *starter)
 {
     int ends[2];

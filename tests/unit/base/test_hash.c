@@ -4,7 +4,8 @@
 #include "base/base.h"
 #include "base/hash.h"
 
-/* From another implementation: CPython's hash() of bytes under PYTHONHASHSEED=0, which is SipHash-1-3 with key 0. */
+/* From another implementation: CPython's hash() of bytes under PYTHONHASHSEED=0, which is
+ * SipHash-1-3 with key 0. */
 Test(hash, agrees_with_another_implementation)
 {
     static const struct {
@@ -24,7 +25,8 @@ Test(hash, agrees_with_another_implementation)
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)(i * 37 + 11);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        cr_assert_eq(hash_sip13(bytes, cases[i].len, 0, 0), cases[i].hash, "length %zu", cases[i].len);
+        cr_assert_eq(hash_sip13(bytes, cases[i].len, 0, 0), cases[i].hash, "length %zu",
+                     cases[i].len);
 }
 
 /* Published with SipHash-1-3: key 00 01 … 0f, no input. */

@@ -85,7 +85,8 @@ Test(id, carries_when_its_bits_are_used_up)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct id_counter c = cases[i].before;
         id_counter_add(&c, cases[i].step);
-        cr_assert(c.time_ms == cases[i].after.time_ms && c.high == cases[i].after.high && c.low == cases[i].after.low,
+        cr_assert(c.time_ms == cases[i].after.time_ms && c.high == cases[i].after.high &&
+                      c.low == cases[i].after.low,
                   "case %zu", i);
     }
 }
@@ -112,7 +113,8 @@ Test(id, differs_across_forks)
         }
         for (int i = 0; i < IDS_PER_FORK; i++) {
             jobq_id id;
-            if (jobq_id_new(&id, NULL) != JOBQ_OK || write(ends[1], &id, sizeof(id)) != (ssize_t)sizeof(id))
+            if (jobq_id_new(&id, NULL) != JOBQ_OK ||
+                write(ends[1], &id, sizeof(id)) != (ssize_t)sizeof(id))
                 _exit(1);
         }
         _exit(0);
@@ -165,7 +167,8 @@ Test(id, differs_across_threads)
 
 Test(id, is_read_as_it_is_written)
 {
-    jobq_id fixed = {{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x7c, 0xde, 0x8f, 0xff, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55}};
+    jobq_id fixed = {{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x7c, 0xde, 0x8f, 0xff, 0x00, 0x11, 0x22,
+                      0x33, 0x44, 0x55}};
     char text[JOBQ_ID_TEXT_SIZE];
     jobq_id back;
     jobq_id_format(&fixed, text);

@@ -59,8 +59,9 @@ TestSuite(log, .init = open_pipe, .fini = close_pipe);
 Test(log, writes_keys_and_values)
 {
     log_setup("jobd", ends[1], LOG_INFO, LOG_KEY_VALUE);
-    log_event(LOG_WARN, "redis.lost", LOG_STR("server", "unix:///x"), LOG_STR("error", "no \"answer\"\n"),
-              LOG_STR("none", NULL), LOG_INT("tries", -3), LOG_BYTES("raw", "a\0b", 3), LOG_STR("empty", ""), LOG_END);
+    log_event(LOG_WARN, "redis.lost", LOG_STR("server", "unix:///x"),
+              LOG_STR("error", "no \"answer\"\n"), LOG_STR("none", NULL), LOG_INT("tries", -3),
+              LOG_BYTES("raw", "a\0b", 3), LOG_STR("empty", ""), LOG_END);
     cr_assert_str_eq(read_all(ends[0]),
                      "2026-01-02T03:03:05.678Z warn jobd redis.lost server=unix:///x "
                      "error=\"no \\\"answer\\\"\\n\" tries=-3 raw=\"a\\x00b\" empty=\"\"\n");
@@ -73,13 +74,16 @@ Test(log, writes_json)
     log_setup("jo\"bd", ends[1], LOG_INFO, LOG_JSON);
     log_event(LOG_ERROR, "redis.lost", LOG_STR("error", "no \"answer\"\n"), LOG_STR("none", NULL),
               LOG_INT("tries", INT64_MIN), LOG_BYTES("raw", "\xff", 1), LOG_END);
-    cr_assert_str_eq(read_all(ends[0]),
-                     "{\"ts\":\"2026-01-02T03:03:05.678Z\",\"level\":\"error\",\"program\":\"jo\\\"bd\","
-                     "\"event\":\"redis.lost\",\"error\":\"no \\\"answer\\\"\\n\",\"tries\":-9223372036854775808,"
-                     "\"raw\":\"\xEF\xBF\xBD\"}\n");
+    cr_assert_str_eq(
+        read_all(ends[0]),
+        "{\"ts\":\"2026-01-02T03:03:05.678Z\",\"level\":\"error\",\"program\":\"jo\\\"bd\","
+        "\"event\":\"redis.lost\",\"error\":\"no "
+        "\\\"answer\\\"\\n\",\"tries\":-9223372036854775808,"
+        "\"raw\":\"\xEF\xBF\xBD\"}\n");
     log_event(LOG_INFO, "plain", LOG_END);
-    cr_assert_str_eq(read_all(ends[0]), "{\"ts\":\"2026-01-02T03:03:05.678Z\",\"level\":\"info\",\"program\":"
-                                        "\"jo\\\"bd\",\"event\":\"plain\"}\n");
+    cr_assert_str_eq(read_all(ends[0]),
+                     "{\"ts\":\"2026-01-02T03:03:05.678Z\",\"level\":\"info\",\"program\":"
+                     "\"jo\\\"bd\",\"event\":\"plain\"}\n");
 }
 
 Test(log, keeps_to_its_level_also_when_it_changes)
@@ -116,13 +120,15 @@ Test(log, needs_no_memory)
     cr_assert_not_null(strstr(read_all(ends[0]), "memory.gone"));
 }
 
-/* Writes until lines are dropped; a log that blocks never comes back, and the test's time runs out. */
+/* Writes until lines are dropped; a log that blocks never comes back, and the test's time runs
+ * out. */
 static uint64_t overfill(void)
 {
     uint64_t before = log_dropped();
     int lines = 0;
     while (log_dropped() == before) {
-        log_event(LOG_INFO, "filler", LOG_STR("text", "0123456789012345678901234567890123456789"), LOG_END);
+        log_event(LOG_INFO, "filler", LOG_STR("text", "0123456789012345678901234567890123456789"),
+                  LOG_END);
         cr_assert_lt(++lines, 100000);
     }
     for (int i = 0; i < 9; i++)
@@ -142,7 +148,8 @@ static void check_full_pipe(void)
     cr_assert_eq(overfill(), 10u);
     read_all(ends[0]);
     log_tick();
-    cr_assert_str_eq(read_all(ends[0]), "2026-01-02T03:03:05.678Z warn jobd log.dropped count=10\n");
+    cr_assert_str_eq(read_all(ends[0]),
+                     "2026-01-02T03:03:05.678Z warn jobd log.dropped count=10\n");
 }
 
 Test(log, never_blocks_on_a_full_pipe)
@@ -267,8 +274,10 @@ Test(log, summarises_at_a_tick)
     read_all(ends[0]);
     clock_fake(1005000, WALL);
     log_tick();
-    cr_assert_str_eq(read_all(ends[0]), "{\"ts\":\"2026-01-02T03:03:05.678Z\",\"level\":\"error\",\"program\":\"jobd\","
-                                        "\"event\":\"flood\",\"suppressed\":10}\n");
+    cr_assert_str_eq(
+        read_all(ends[0]),
+        "{\"ts\":\"2026-01-02T03:03:05.678Z\",\"level\":\"error\",\"program\":\"jobd\","
+        "\"event\":\"flood\",\"suppressed\":10}\n");
     log_tick();
     cr_assert_str_empty(read_all(ends[0]));
 }
@@ -284,7 +293,8 @@ Test(log, writes_on_when_too_many_events_repeat)
     cr_assert_eq(count_text(read_all(ends[0]), "\n"), 100);
 }
 
-/* What is written for a value of any length is one line that is whole, valid and within the limit. */
+/* What is written for a value of any length is one line that is whole, valid and within the
+ * limit. */
 Test(log, cuts_long_values_at_a_character)
 {
     static char text[20000];
@@ -293,7 +303,8 @@ Test(log, cuts_long_values_at_a_character)
     for (int format = LOG_KEY_VALUE; format <= LOG_JSON; format++) {
         log_setup("jobd", ends[1], LOG_INFO, (enum log_format)format);
         for (size_t len = 3900; len < 4200; len += 3) {
-            log_event(LOG_INFO, "long", LOG_INT("before", 7), LOG_BYTES("text", text, len), LOG_END);
+            log_event(LOG_INFO, "long", LOG_INT("before", 7), LOG_BYTES("text", text, len),
+                      LOG_END);
             const char *line = read_all(ends[0]);
             size_t n = strlen(line);
             cr_assert_leq(n, (size_t)LOG_LINE_MAX);
@@ -313,8 +324,8 @@ Test(log, cuts_what_grows_by_quoting)
     char bytes[3000];
     memset(bytes, 1, sizeof(bytes));
     log_setup("jobd", ends[1], LOG_INFO, LOG_JSON);
-    log_event(LOG_INFO, "long", LOG_BYTES("a", bytes, sizeof(bytes)), LOG_BYTES("b", bytes, 700), LOG_STR("c", "x"),
-              LOG_END);
+    log_event(LOG_INFO, "long", LOG_BYTES("a", bytes, sizeof(bytes)), LOG_BYTES("b", bytes, 700),
+              LOG_STR("c", "x"), LOG_END);
     const char *line = read_all(ends[0]);
     cr_assert_leq(strlen(line), (size_t)LOG_LINE_MAX);
     cr_assert_str_eq(line + strlen(line) - 18, ",\"c\":\"x\",\"cut\":1}\n");

@@ -147,7 +147,8 @@ Test(loop, a_callback_may_remove_others)
 static struct watched replaced;
 static struct watched replacing;
 
-/* Removes the other and puts a new watch on the same number, while an event for the old one is pending. */
+/* Removes the other and puts a new watch on the same number, while an event for the old one is
+ * pending. */
 static void replace(void *ctx, uint32_t events UNUSED)
 {
     struct watched *other = ctx;
@@ -162,7 +163,8 @@ static void replace(void *ctx, uint32_t events UNUSED)
     int number = other->ends[0];
     cr_assert_eq(pipe2(other->ends, O_CLOEXEC | O_NONBLOCK), 0);
     cr_assert(other->ends[0] == number || other->ends[1] == number);
-    cr_assert_eq(loop_io_add(loop, other->ends[0], EPOLLIN, on_readable, other, &other->io, NULL), JOBQ_OK);
+    cr_assert_eq(loop_io_add(loop, other->ends[0], EPOLLIN, on_readable, other, &other->io, NULL),
+                 JOBQ_OK);
     other->calls = 0;
 }
 
@@ -172,8 +174,12 @@ Test(loop, an_old_event_never_reaches_a_new_watch)
     watch(&replacing);
     loop_io_remove(replaced.io);
     loop_io_remove(replacing.io);
-    cr_assert_eq(loop_io_add(loop, replaced.ends[0], EPOLLIN, replace, &replacing, &replaced.io, NULL), JOBQ_OK);
-    cr_assert_eq(loop_io_add(loop, replacing.ends[0], EPOLLIN, replace, &replaced, &replacing.io, NULL), JOBQ_OK);
+    cr_assert_eq(
+        loop_io_add(loop, replaced.ends[0], EPOLLIN, replace, &replacing, &replaced.io, NULL),
+        JOBQ_OK);
+    cr_assert_eq(
+        loop_io_add(loop, replacing.ends[0], EPOLLIN, replace, &replaced, &replacing.io, NULL),
+        JOBQ_OK);
     turn();
     turn();
     /* The new pipe is empty: its watch must not have been called. */
@@ -190,7 +196,8 @@ Test(loop, reports_a_hangup_and_readiness_to_write)
     struct loop_io *out = NULL;
     struct watched writable = {0};
     watch(&w);
-    cr_assert_eq(loop_io_add(loop, w.ends[1], EPOLLOUT, on_readable, &writable, &out, NULL), JOBQ_OK);
+    cr_assert_eq(loop_io_add(loop, w.ends[1], EPOLLOUT, on_readable, &writable, &out, NULL),
+                 JOBQ_OK);
     turn();
     cr_assert_eq(writable.events, (uint32_t)EPOLLOUT);
     loop_io_remove(out);
@@ -294,7 +301,8 @@ Test(loop, hooks_end_every_turn_in_order)
     cr_assert_eq(loop_hook(loop, note_first, NULL, NULL), JOBQ_OK);
     cr_assert_eq(loop_hook(loop, note_second, NULL, NULL), JOBQ_OK);
     turn();
-    cr_assert_str_eq(order, "abrab", "once before the wait, for what was gathered outside, and once at the end");
+    cr_assert_str_eq(order, "abrab",
+                     "once before the wait, for what was gathered outside, and once at the end");
     loop_io_remove(io);
     unwatch(&w);
 }
@@ -332,7 +340,8 @@ Test(loop, runs_until_it_is_stopped)
     int calls = 0;
     watch(&w);
     loop_io_remove(w.io);
-    cr_assert_eq(loop_io_add(loop, w.ends[0], EPOLLIN, stop_at_third, &calls, &w.io, NULL), JOBQ_OK);
+    cr_assert_eq(loop_io_add(loop, w.ends[0], EPOLLIN, stop_at_third, &calls, &w.io, NULL),
+                 JOBQ_OK);
     cr_assert_eq(loop_run(loop, NULL), JOBQ_OK);
     cr_assert_eq(calls, 3);
     calls = 0;

@@ -15,7 +15,8 @@ static int values[4096];
 
 static size_t make_key(char *out, size_t out_size, uint64_t n)
 {
-    /* Every length around the border between keys kept inside an entry and outside it, and a NUL inside. */
+    /* Every length around the border between keys kept inside an entry and outside it, and a NUL
+     * inside. */
     int len = snprintf(out, out_size, "%llu", (unsigned long long)n);
     size_t wanted = (size_t)len + n * 7 % 60;
     memset(out + len, n % 3 ? 'x' : 0, wanted - (size_t)len);
@@ -91,7 +92,8 @@ Test(map, behaves_like_a_table)
     map_free(m);
 }
 
-/* Visits all, removing every entry whose number is a multiple of step; each must be seen exactly once. */
+/* Visits all, removing every entry whose number is a multiple of step; each must be seen exactly
+ * once. */
 static void visit_and_remove(size_t count, size_t step)
 {
     static int seen[4096];
@@ -148,7 +150,8 @@ Test(map, is_unchanged_by_a_failed_put)
                 cr_assert_eq(rc, JOBQ_ENOMEM);
                 cr_assert_eq(map_size(m), n);
                 cr_assert_null(map_get(m, key, len));
-                cr_assert_eq(map_put(m, key, len, &values[n]), JOBQ_OK, "the next try finds memory");
+                cr_assert_eq(map_put(m, key, len, &values[n]), JOBQ_OK,
+                             "the next try finds memory");
             }
         }
         bool done = mem_count() < nth;

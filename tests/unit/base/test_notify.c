@@ -68,7 +68,8 @@ Test(notify, cuts_a_long_text_at_a_character)
 
 Test(notify, does_nothing_where_nobody_listens)
 {
-    static const char *const nowhere[] = {"/nonexistent/socket", "relative", "", "@", "/", "vsock:2:1234"};
+    static const char *const nowhere[] = {"/nonexistent/socket", "relative", "", "@", "/",
+                                          "vsock:2:1234"};
     char longest[200];
     unsetenv("NOTIFY_SOCKET");
     notify_send("READY=1");
@@ -117,7 +118,8 @@ Test(notify, reads_the_watchdogs_interval)
         if (cases[i].usec)
             setenv("WATCHDOG_USEC", cases[i].usec, 1);
         if (cases[i].pid)
-            setenv("WATCHDOG_PID", cases[i].pid[0] == 'm' ? fmt("%d", (int)getpid()) : cases[i].pid, 1);
+            setenv("WATCHDOG_PID", cases[i].pid[0] == 'm' ? fmt("%d", (int)getpid()) : cases[i].pid,
+                   1);
         cr_assert_eq(notify_watchdog_ms(), cases[i].ms, "case %zu", i);
     }
 }

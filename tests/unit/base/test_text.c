@@ -34,27 +34,55 @@ struct number_case {
     int64_t value; /* -1: refused */
 };
 
-static void check_numbers(const struct number_case *cases, size_t n, int (*parse)(const char *, int64_t *))
+static void check_numbers(const struct number_case *cases, size_t n,
+                          int (*parse)(const char *, int64_t *))
 {
     for (size_t i = 0; i < n; i++) {
         int64_t value = -77;
         int rc = parse(cases[i].text, &value);
         cr_assert_eq(rc, cases[i].value < 0 ? JOBQ_EINVAL : JOBQ_OK, "'%s'", cases[i].text);
-        cr_assert_eq(value, cases[i].value < 0 ? -77 : cases[i].value, "'%s': %" PRId64, cases[i].text, value);
+        cr_assert_eq(value, cases[i].value < 0 ? -77 : cases[i].value, "'%s': %" PRId64,
+                     cases[i].text, value);
     }
 }
 
 Test(text, parses_durations)
 {
     static const struct number_case cases[] = {
-        {"0", 0}, {"1500", 1500}, {"500ms", 500}, {"30s", 30000}, {"10m", 600000}, {"1h", 3600000},
-        {"7d", 604800000}, {"0d", 0}, {"007s", 7000}, {"00000000000000000000000001", 1},
-        {"9223372036854775807", INT64_MAX}, {"9223372036854775807ms", INT64_MAX}, {"9223372036854775808", -1},
-        {"9223372036854775s", INT64_C(9223372036854775000)}, {"9223372036854776s", -1},
-        {"106751991167d", INT64_C(106751991167) * 86400000}, {"106751991168d", -1},
-        {"99999999999999999999999999", -1}, {"18446744073709551616", -1}, {"", -1}, {"s", -1}, {"-1s", -1},
-        {"+1s", -1}, {" 1s", -1}, {"1s ", -1}, {"1 s", -1}, {"1.5s", -1}, {"1S", -1}, {"1w", -1},
-        {"1mss", -1}, {"1h30m", -1}, {"0x10", -1}, {"1us", -1}, {"\xd9\xa1s", -1},
+        {"0", 0},
+        {"1500", 1500},
+        {"500ms", 500},
+        {"30s", 30000},
+        {"10m", 600000},
+        {"1h", 3600000},
+        {"7d", 604800000},
+        {"0d", 0},
+        {"007s", 7000},
+        {"00000000000000000000000001", 1},
+        {"9223372036854775807", INT64_MAX},
+        {"9223372036854775807ms", INT64_MAX},
+        {"9223372036854775808", -1},
+        {"9223372036854775s", INT64_C(9223372036854775000)},
+        {"9223372036854776s", -1},
+        {"106751991167d", INT64_C(106751991167) * 86400000},
+        {"106751991168d", -1},
+        {"99999999999999999999999999", -1},
+        {"18446744073709551616", -1},
+        {"", -1},
+        {"s", -1},
+        {"-1s", -1},
+        {"+1s", -1},
+        {" 1s", -1},
+        {"1s ", -1},
+        {"1 s", -1},
+        {"1.5s", -1},
+        {"1S", -1},
+        {"1w", -1},
+        {"1mss", -1},
+        {"1h30m", -1},
+        {"0x10", -1},
+        {"1us", -1},
+        {"\xd9\xa1s", -1},
     };
     check_numbers(cases, ARRAY_LEN(cases), text_parse_duration);
     int64_t value = 0;
@@ -64,18 +92,43 @@ Test(text, parses_durations)
 Test(text, parses_sizes)
 {
     static const struct number_case cases[] = {
-        {"0", 0}, {"1048576", 1048576}, {"256K", 262144}, {"256KiB", 262144}, {"10M", 10485760},
-        {"10MiB", 10485760}, {"1G", 1073741824}, {"1GiB", 1073741824},
-        {"8589934591G", INT64_C(8589934591) * 1073741824}, {"8589934592G", -1},
-        {"9223372036854775807", INT64_MAX}, {"9223372036854775808", -1}, {"", -1}, {"K", -1}, {"1k", -1},
-        {"1KB", -1}, {"1Ki", -1}, {"-1K", -1}, {"1.5M", -1}, {"1 M", -1}, {"1T", -1},
+        {"0", 0},
+        {"1048576", 1048576},
+        {"256K", 262144},
+        {"256KiB", 262144},
+        {"10M", 10485760},
+        {"10MiB", 10485760},
+        {"1G", 1073741824},
+        {"1GiB", 1073741824},
+        {"8589934591G", INT64_C(8589934591) * 1073741824},
+        {"8589934592G", -1},
+        {"9223372036854775807", INT64_MAX},
+        {"9223372036854775808", -1},
+        {"", -1},
+        {"K", -1},
+        {"1k", -1},
+        {"1KB", -1},
+        {"1Ki", -1},
+        {"-1K", -1},
+        {"1.5M", -1},
+        {"1 M", -1},
+        {"1T", -1},
     };
     check_numbers(cases, ARRAY_LEN(cases), text_parse_size);
 }
 
 Test(text, parses_integers)
 {
-    static const char *const bad[] = {"", "-", "--1", "+1", " 1", "1 ", "1a", "0x1", "1.0", "9223372036854775808",
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "--1",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "1a",
+                                      "0x1",
+                                      "1.0",
+                                      "9223372036854775808",
                                       "-9223372036854775809"};
     int64_t value = 5;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -99,9 +152,22 @@ Test(text, formats_durations_for_people)
         int64_t ms;
         const char *text;
     } cases[] = {
-        {0, "0s"}, {1, "1ms"}, {250, "250ms"}, {999, "999ms"}, {1000, "1s"}, {1500, "1s 500ms"}, {5000, "5s"},
-        {90000, "1m 30s"}, {90001, "1m 30s"}, {3600000, "1h"}, {3600001, "1h"}, {3660000, "1h 1m"},
-        {86400000, "1d"}, {90061001, "1d 1h"}, {-1500, "-1s 500ms"}, {INT64_MAX, "106751991167d 7h"},
+        {0, "0s"},
+        {1, "1ms"},
+        {250, "250ms"},
+        {999, "999ms"},
+        {1000, "1s"},
+        {1500, "1s 500ms"},
+        {5000, "5s"},
+        {90000, "1m 30s"},
+        {90001, "1m 30s"},
+        {3600000, "1h"},
+        {3600001, "1h"},
+        {3660000, "1h 1m"},
+        {86400000, "1d"},
+        {90061001, "1d 1h"},
+        {-1500, "-1s 500ms"},
+        {INT64_MAX, "106751991167d 7h"},
         {INT64_MIN, "-106751991167d 7h"},
     };
     char out[64];
@@ -126,8 +192,9 @@ Test(text, formats_time_as_the_library_does)
         time_t seconds = (time_t)((ms - ((ms % 1000 + 1000) % 1000)) / 1000);
         struct tm tm;
         cr_assert_not_null(gmtime_r(&seconds, &tm));
-        snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)((ms % 1000 + 1000) % 1000));
+        snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                 (int)((ms % 1000 + 1000) % 1000));
         text_format_time(ms, out, sizeof(out));
         cr_assert_str_eq(out, expected);
     }
@@ -146,7 +213,8 @@ Test(text, formats_time_at_its_ends)
     cr_assert_str_eq(out, "0000-01-01T00:00:00.000Z");
 }
 
-static const char *written(void (*append)(struct buf *, const char *, size_t), const char *bytes, size_t len)
+static const char *written(void (*append)(struct buf *, const char *, size_t), const char *bytes,
+                           size_t len)
 {
     static char out[1000];
     struct buf b;
@@ -168,7 +236,8 @@ Test(text, writes_json_strings)
     cr_assert_str_eq(written(text_append_json, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9),
                      "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
     cr_assert_str_eq(written(text_append_json, "a\xff\xc3", 3), "\"a\xEF\xBF\xBD\xEF\xBF\xBD\"");
-    cr_assert_str_eq(written(text_append_json, "\xed\xa0\x80z", 4), "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz\"");
+    cr_assert_str_eq(written(text_append_json, "\xed\xa0\x80z", 4),
+                     "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz\"");
     cr_assert_str_eq(written(text_append_json, "\xc2\x9b\xc2\xa0", 4), "\"\\u009b\xc2\xa0\"");
 }
 
@@ -225,21 +294,35 @@ Test(text, loses_nothing_by_quoting)
 
 Test(text, finds_the_nearest_word)
 {
-    static const char *const words[] = {"redis", "postgres", "executors", "log_level", "log_format", "max"};
+    static const char *const words[] = {"redis",     "postgres",   "executors",
+                                        "log_level", "log_format", "max"};
     static const struct {
         const char *word;
         const char *nearest;
     } cases[] = {
-        {"redis", "redis"}, {"reids", "redis"}, {"rdis", "redis"}, {"rediss", "redis"}, {"postgers", "postgres"},
-        {"excutor", "executors"}, {"executers", "executors"}, {"loglevel", "log_level"}, {"log_fromat", "log_format"},
-        {"mx", NULL}, {"mxa", "max"}, {"abc", NULL}, {"", NULL}, {"completely", NULL}, {"post", NULL},
+        {"redis", "redis"},
+        {"reids", "redis"},
+        {"rdis", "redis"},
+        {"rediss", "redis"},
+        {"postgers", "postgres"},
+        {"excutor", "executors"},
+        {"executers", "executors"},
+        {"loglevel", "log_level"},
+        {"log_fromat", "log_format"},
+        {"mx", NULL},
+        {"mxa", "max"},
+        {"abc", NULL},
+        {"", NULL},
+        {"completely", NULL},
+        {"post", NULL},
         {"postgresxxxx", NULL},
     };
     char too_long[70];
     const char *only[] = {too_long};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *found = text_nearest(cases[i].word, words, ARRAY_LEN(words));
-        cr_assert_eq(found == NULL, cases[i].nearest == NULL, "%s: %s", cases[i].word, found ? found : "none");
+        cr_assert_eq(found == NULL, cases[i].nearest == NULL, "%s: %s", cases[i].word,
+                     found ? found : "none");
         if (found)
             cr_assert_str_eq(found, cases[i].nearest);
     }

@@ -56,12 +56,12 @@ static void check(const unsigned char *bytes, size_t len)
     bool ok = text_is_utf8((const char *)bytes, len, &bad_at);
     if (ok != (valid == len) || bad_at != (ok ? 12345 : valid))
         cr_assert_fail("%02x %02x %02x %02x… (%zu bytes): ok %d bad_at %zu, expected %zu", bytes[0],
-                       len > 1 ? bytes[1] : 0, len > 2 ? bytes[2] : 0, len > 3 ? bytes[3] : 0, len, ok, bad_at,
-                       valid);
+                       len > 1 ? bytes[1] : 0, len > 2 ? bytes[2] : 0, len > 3 ? bytes[3] : 0, len,
+                       ok, bad_at, valid);
 }
 
-static const unsigned char borders[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
-                                        0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xED, 0xEF, 0xF0, 0xF4, 0xF5, 0xFF};
+static const unsigned char borders[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0,
+                                        0xC1, 0xC2, 0xDF, 0xE0, 0xED, 0xEF, 0xF0, 0xF4, 0xF5, 0xFF};
 
 Test(utf8, agrees_with_the_grammar_on_short_sequences)
 {
@@ -101,7 +101,8 @@ Test(utf8, knows_every_code_point_and_no_other)
         for (uint32_t code = 0; code < end[size]; code++) {
             unsigned char bytes[4];
             encode(code, size, bytes);
-            bool valid = code >= least[size] && code <= 0x10FFFF && !(code >= 0xD800 && code <= 0xDFFF);
+            bool valid =
+                code >= least[size] && code <= 0x10FFFF && !(code >= 0xD800 && code <= 0xDFFF);
             if (text_is_utf8((const char *)bytes, size, NULL) != valid)
                 cr_assert_fail("U+%04X in %zu bytes", code, size);
         }

@@ -62,7 +62,8 @@ static void *run(void *argument)
     struct fake *f = argument;
 
     for (;;) {
-        struct pollfd p[2] = {{.fd = f->listener, .events = POLLIN}, {.fd = f->stop[0], .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = f->listener, .events = POLLIN},
+                              {.fd = f->stop[0], .events = POLLIN}};
         if (poll(p, 2, -1) < 0)
             continue;
         if (p[1].revents != 0)
@@ -177,7 +178,8 @@ bool fake_read_command(int fd, struct fake_command *out)
             break;
         out->argv[i] = calloc(1, out->len[i] + 1);
         out->argc = i + 1;
-        if (out->argv[i] == NULL || !fake_read(fd, out->argv[i], out->len[i]) || !fake_read(fd, end, 2))
+        if (out->argv[i] == NULL || !fake_read(fd, out->argv[i], out->len[i]) ||
+            !fake_read(fd, end, 2))
             break;
         if (i + 1 == argc)
             return true;

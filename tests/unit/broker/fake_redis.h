@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fake_redis: a server that answers what a test says, byte by byte if need be, in a thread of the test. One connection
- * at a time; the test may look at what serve() wrote once fake_stop() has returned.
+ * fake_redis: a server that answers what a test says, byte by byte if need be, in a thread of the
+ * test. One connection at a time; the test may look at what serve() wrote once fake_stop() has
+ * returned.
  */
 #ifndef TESTS_UNIT_BROKER_FAKE_REDIS_H
 #define TESTS_UNIT_BROKER_FAKE_REDIS_H

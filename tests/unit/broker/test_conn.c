@@ -37,7 +37,8 @@ static void serve_greeting(void *ctx, int fd, int number)
 }
 
 /* Connects to a fake that greets like this, with credentials put into the URL. */
-static int try_greeting(struct greeting *g, const char *credentials, const char *db, struct conn **out, jobq_err *err)
+static int try_greeting(struct greeting *g, const char *credentials, const char *db,
+                        struct conn **out, jobq_err *err)
 {
     struct fake *f = fake_start(true, serve_greeting, g);
     struct conn *c = new_conn(fmt("redis://%s127.0.0.1:%d%s", credentials, fake_port(f), db));
@@ -65,7 +66,8 @@ Test(conn, says_who_it_is_before_it_is_ready)
     cr_assert_eq(conn_connect(c, soon(LONG_MS), NULL), JOBQ_OK);
     cr_assert_eq(conn_client_id(c), 4711);
     snprintf(start, sizeof(start), "127.0.0.1:");
-    cr_assert_eq(strncmp(conn_local_address(c), start, strlen(start)), 0, "%s", conn_local_address(c));
+    cr_assert_eq(strncmp(conn_local_address(c), start, strlen(start)), 0, "%s",
+                 conn_local_address(c));
     conn_free(c);
     fake_stop(f);
     cr_assert_str_eq(g.seen, "AUTH bob p w SELECT 3 CLIENT SETNAME unit CLIENT ID ");
@@ -79,18 +81,50 @@ Test(conn, reads_what_is_wrong_with_the_greeting)
         int code;
         const char *text;
     } cases[] = {
-        {":x@", "", {.replies = {"-WRONGPASS invalid\r\n", "-NOAUTH a\r\n", "-NOAUTH b\r\n"}}, JOBQ_EAUTH, "WRONGPASS"},
-        {":x@", "", {.replies = {"-ERR AUTH <password> called without any password configured\r\n", "+OK\r\n",
-                                 ":1\r\n"}}, JOBQ_EAUTH, "without any password"},
-        {"", "", {.replies = {"-NOAUTH Authentication required.\r\n", "-NOAUTH b\r\n"}}, JOBQ_EAUTH, "NOAUTH"},
+        {":x@",
+         "",
+         {.replies = {"-WRONGPASS invalid\r\n", "-NOAUTH a\r\n", "-NOAUTH b\r\n"}},
+         JOBQ_EAUTH,
+         "WRONGPASS"},
+        {":x@",
+         "",
+         {.replies = {"-ERR AUTH <password> called without any password configured\r\n", "+OK\r\n",
+                      ":1\r\n"}},
+         JOBQ_EAUTH,
+         "without any password"},
+        {"",
+         "",
+         {.replies = {"-NOAUTH Authentication required.\r\n", "-NOAUTH b\r\n"}},
+         JOBQ_EAUTH,
+         "NOAUTH"},
         {"", "", {.replies = {"-DENIED protected mode\r\n"}}, JOBQ_EAUTH, "DENIED"},
-        {"", "/9", {.replies = {"-ERR DB index is out of range\r\n", "+OK\r\n", ":1\r\n"}}, JOBQ_EREDIS, "DB index"},
-        {"", "/9", {.replies = {"-NOPERM no SELECT\r\n", "+OK\r\n", ":1\r\n"}}, JOBQ_EAUTH, "NOPERM"},
-        {"", "", {.replies = {"-ERR max number of clients reached\r\n"}}, JOBQ_EREDIS, "max number"},
-        {"", "", {.replies = {"-LOADING Redis is loading\r\n", "-LOADING Redis is loading\r\n"}}, JOBQ_EREDIS, "LOADING"},
+        {"",
+         "/9",
+         {.replies = {"-ERR DB index is out of range\r\n", "+OK\r\n", ":1\r\n"}},
+         JOBQ_EREDIS,
+         "DB index"},
+        {"",
+         "/9",
+         {.replies = {"-NOPERM no SELECT\r\n", "+OK\r\n", ":1\r\n"}},
+         JOBQ_EAUTH,
+         "NOPERM"},
+        {"",
+         "",
+         {.replies = {"-ERR max number of clients reached\r\n"}},
+         JOBQ_EREDIS,
+         "max number"},
+        {"",
+         "",
+         {.replies = {"-LOADING Redis is loading\r\n", "-LOADING Redis is loading\r\n"}},
+         JOBQ_EREDIS,
+         "LOADING"},
         {"", "", {.replies = {"HTTP/1.1 400 Bad Request\r\n\r\n"}}, JOBQ_EPROTO, "protocol"},
         {"", "", {.replies = {"-NOPERM no CLIENT\r\n", "-NOPERM no CLIENT\r\n"}}, JOBQ_OK, ""},
-        {"", "", {.replies = {"-ERR unknown subcommand\r\n", "-ERR unknown subcommand\r\n"}}, JOBQ_OK, ""},
+        {"",
+         "",
+         {.replies = {"-ERR unknown subcommand\r\n", "-ERR unknown subcommand\r\n"}},
+         JOBQ_OK,
+         ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct greeting g = cases[i].g;
@@ -125,7 +159,8 @@ Test(conn, says_why_it_cannot_connect)
     fake_stop(f);
     struct conn *c = new_conn(fmt("redis://127.0.0.1:%d", port));
     cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_ECONN);
-    cr_assert_str_eq(err.msg, fmt("cannot connect to Redis at 127.0.0.1:%d/0: Connection refused", port));
+    cr_assert_str_eq(err.msg,
+                     fmt("cannot connect to Redis at 127.0.0.1:%d/0: Connection refused", port));
     cr_assert_eq(conn_state(c), CONN_DOWN);
     conn_free(c);
     c = new_conn("unix:///nonexistent/redis.sock");

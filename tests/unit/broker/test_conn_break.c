@@ -10,8 +10,9 @@
 
 /* ---- replies in pieces ---- */
 
-static const char stream[] = "+PONG\r\n$11\r\nhello\r\nyou!\r\n:-42\r\n*3\r\n$1\r\na\r\n*-1\r\n*1\r\n+x\r\n$-1\r\n"
-                             "-OOM command not allowed\r\n";
+static const char stream[] =
+    "+PONG\r\n$11\r\nhello\r\nyou!\r\n:-42\r\n*3\r\n$1\r\na\r\n*-1\r\n*1\r\n+x\r\n$-1\r\n"
+    "-OOM command not allowed\r\n";
 #define STREAM_REPLIES 6
 #define STREAM_LEN (sizeof(stream) - 1)
 
@@ -124,7 +125,8 @@ Test(conn, gives_every_whole_reply_that_came_before_the_end)
         size_t done;
         bool sent;
         cr_assert_eq(call_pieces(&p, &done, &sent, &err), JOBQ_ECONN, "%zu", stop);
-        cr_assert_eq(done, whole_replies(stop), "%zu of %zu after %zu bytes", done, whole_replies(stop), stop);
+        cr_assert_eq(done, whole_replies(stop), "%zu of %zu after %zu bytes", done,
+                     whole_replies(stop), stop);
         cr_assert(sent);
         cr_assert_gt(strlen(err.msg), 10u);
     }
@@ -224,7 +226,8 @@ Test(conn, reads_while_it_writes)
         resp_str(conn_out(c), "ECHO");
         resp_bytes(conn_out(c), word, sizeof(word));
     }
-    cr_assert_eq(conn_call_many(c, soon(patience_ms(LONG_MS)), n, count_echo, &bytes, &done, NULL), JOBQ_OK);
+    cr_assert_eq(conn_call_many(c, soon(patience_ms(LONG_MS)), n, count_echo, &bytes, &done, NULL),
+                 JOBQ_OK);
     cr_assert_eq(done, n);
     cr_assert_eq(bytes, n * sizeof(word));
     cr_assert_eq(conn_out(c)->cap, 0u, "a large buffer is kept");

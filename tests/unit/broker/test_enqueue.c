@@ -86,8 +86,19 @@ Test(enqueue, refuses_names_outside_the_alphabet)
 
 Test(enqueue, refuses_payloads_that_are_not_json_objects)
 {
-    static const char *const bad[] = {"", " ", "[]", "1", "null", "\"x\"", "{", "{}x", "{'a':1}", "{\"a\":01}",
-                                      "{\"a\":\"\xff\"}", "{\"a\":\"\xed\xa0\x80\"}", "\xef\xbb\xbf{}",
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "[]",
+                                      "1",
+                                      "null",
+                                      "\"x\"",
+                                      "{",
+                                      "{}x",
+                                      "{'a':1}",
+                                      "{\"a\":01}",
+                                      "{\"a\":\"\xff\"}",
+                                      "{\"a\":\"\xed\xa0\x80\"}",
+                                      "\xef\xbb\xbf{}",
                                       "{\"a\":\"\\ud800\"}"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         WITH(payload, bad[i], JOBQ_CAUSE_BAD_PAYLOAD);
@@ -206,8 +217,8 @@ static void header_is(size_t i, struct job_header *h)
 {
     jobq_err err = {0};
 
-    cr_assert_eq(codec_decode(command->element[i]->str, (size_t)command->element[i]->len, h, &err), CODEC_OK, "%s",
-                 err.msg);
+    cr_assert_eq(codec_decode(command->element[i]->str, (size_t)command->element[i]->len, h, &err),
+                 CODEC_OK, "%s", err.msg);
     cr_assert_arr_eq(h->id.bytes, id.bytes, sizeof(id.bytes));
     cr_assert_eq(h->type_len, strlen("mail.send"));
     cr_assert_arr_eq(h->type, "mail.send", h->type_len);
@@ -351,8 +362,9 @@ Test(enqueue, leaves_no_half_command_behind, .init = start, .fini = end)
 
 Test(enqueue, writes_the_registration_of_a_queue, .init = start, .fini = end)
 {
-    static const char want[] = "*4\r\n$6\r\nHSETNX\r\n$11\r\njobq:queues\r\n$4\r\nmail\r\n$1\r\n2\r\n"
-                               "*3\r\n$4\r\nHGET\r\n$11\r\njobq:queues\r\n$4\r\nmail\r\n";
+    static const char want[] =
+        "*4\r\n$6\r\nHSETNX\r\n$11\r\njobq:queues\r\n$4\r\nmail\r\n$1\r\n2\r\n"
+        "*3\r\n$4\r\nHGET\r\n$11\r\njobq:queues\r\n$4\r\nmail\r\n";
 
     enqueue_register_queue(&out, NULL, "mail", 2);
     cr_assert_eq(out.len, sizeof(want) - 1);
@@ -387,8 +399,10 @@ Test(enqueue, reads_success_and_duplicate)
     cr_assert_str_eq(a.text, "");
     cr_assert_eq(read_answer("*1\r\n$2\r\nOK\r\n", &a, NULL), JOBQ_OK);
     cr_assert_eq(a.status, JOBQ_STATUS_OK);
-    cr_assert_eq(read_answer("*2\r\n$9\r\nDUPLICATE\r\n$36\r\n01900000-0000-7000-8000-00000000abcd\r\n", &a, NULL),
-                 JOBQ_OK);
+    cr_assert_eq(
+        read_answer("*2\r\n$9\r\nDUPLICATE\r\n$36\r\n01900000-0000-7000-8000-00000000abcd\r\n", &a,
+                    NULL),
+        JOBQ_OK);
     cr_assert_eq(a.status, JOBQ_STATUS_DUPLICATE);
     jobq_id_format(&a.holder, holder);
     cr_assert_str_eq(holder, "01900000-0000-7000-8000-00000000abcd");
@@ -401,14 +415,19 @@ Test(enqueue, takes_every_refusal_for_what_it_is)
         jobq_cause cause;
         const char *text;
     } cases[] = {
-        {"-OOM command not allowed when used memory > 'maxmemory'.\r\n", JOBQ_CAUSE_OUT_OF_MEMORY, "maxmemory"},
-        {"-READONLY You can't write against a read only replica.\r\n", JOBQ_CAUSE_READ_ONLY, "master"},
+        {"-OOM command not allowed when used memory > 'maxmemory'.\r\n", JOBQ_CAUSE_OUT_OF_MEMORY,
+         "maxmemory"},
+        {"-READONLY You can't write against a read only replica.\r\n", JOBQ_CAUSE_READ_ONLY,
+         "master"},
         {"-MASTERDOWN Link with MASTER is down\r\n", JOBQ_CAUSE_READ_ONLY, "master"},
-        {"-MISCONF Redis is configured to save RDB snapshots\r\n", JOBQ_CAUSE_CANNOT_PERSIST, "disk"},
-        {"-NOREPLICAS Not enough good replicas to write.\r\n", JOBQ_CAUSE_NO_REPLICAS, "min-replicas-to-write"},
+        {"-MISCONF Redis is configured to save RDB snapshots\r\n", JOBQ_CAUSE_CANNOT_PERSIST,
+         "disk"},
+        {"-NOREPLICAS Not enough good replicas to write.\r\n", JOBQ_CAUSE_NO_REPLICAS,
+         "min-replicas-to-write"},
         {"-LOADING Redis is loading the dataset in memory\r\n", JOBQ_CAUSE_LOADING, "loading"},
         {"-BUSY Redis is busy running a script.\r\n", JOBQ_CAUSE_BUSY, "script"},
-        {"-NOPERM this user has no permissions to run the 'xadd' command\r\n", JOBQ_CAUSE_PERMISSION, "xadd"},
+        {"-NOPERM this user has no permissions to run the 'xadd' command\r\n",
+         JOBQ_CAUSE_PERMISSION, "xadd"},
         {"-NOAUTH Authentication required.\r\n", JOBQ_CAUSE_PERMISSION, "NOAUTH"},
         {"-WRONGTYPE Operation against a key\r\n", JOBQ_CAUSE_SERVER, "WRONGTYPE"},
         {"-CROSSSLOT Keys in request\r\n", JOBQ_CAUSE_SERVER, "CROSSSLOT"},
@@ -429,10 +448,16 @@ Test(enqueue, does_not_call_stored_or_refused_what_may_be_either)
 {
     static const char *const cases[] = {
         /* raised by a command inside the script: something may have been written before */
-        "-WRONGTYPE Operation against a key script: 60a1eacd4e842e050ff8407c0e873b2a4eb2a68d, on @user_script:2.\r\n",
+        "-WRONGTYPE Operation against a key script: 60a1eacd4e842e050ff8407c0e873b2a4eb2a68d, on "
+        "@user_script:2.\r\n",
         "-ERR The user executing the script can't publish script: 60a1, on @user_script:2.\r\n",
         /* answers that no Redis gives */
-        ":1\r\n", "+QUEUED\r\n", "$-1\r\n", "*0\r\n", "*1\r\n$3\r\nBAD\r\n", "*1\r\n$9\r\nDUPLICATE\r\n",
+        ":1\r\n",
+        "+QUEUED\r\n",
+        "$-1\r\n",
+        "*0\r\n",
+        "*1\r\n$3\r\nBAD\r\n",
+        "*1\r\n$9\r\nDUPLICATE\r\n",
         "*2\r\n$9\r\nDUPLICATE\r\n$3\r\nabc\r\n",
         "*2\r\n$9\r\nDUPLICATE\r\n$36\r\n01900000-0000-7000-8000-00000000abcx\r\n",
     };
@@ -450,7 +475,8 @@ Test(enqueue, asks_for_the_script_when_redis_lacks_it)
     jobq_answer a;
     jobq_err err = {0};
 
-    cr_assert_eq(read_answer("-NOSCRIPT No matching script. Please use EVAL.\r\n", &a, &err), JOBQ_ESCRIPT);
+    cr_assert_eq(read_answer("-NOSCRIPT No matching script. Please use EVAL.\r\n", &a, &err),
+                 JOBQ_ESCRIPT);
 }
 
 Test(enqueue, reads_the_number_of_partitions)
@@ -460,9 +486,11 @@ Test(enqueue, reads_the_number_of_partitions)
         int code;
         unsigned partitions;
     } cases[] = {
-        {"$1\r\n1\r\n", JOBQ_OK, 1},           {"$3\r\n256\r\n", JOBQ_OK, 256}, {"$1\r\n0\r\n", JOBQ_EPROTO, 0},
-        {"$3\r\n257\r\n", JOBQ_EPROTO, 0},     {"$2\r\n-1\r\n", JOBQ_EPROTO, 0}, {"$-1\r\n", JOBQ_EPROTO, 0},
-        {"$3\r\nabc\r\n", JOBQ_EPROTO, 0},     {"-OOM x\r\n", JOBQ_EREDIS, 0},   {":4\r\n", JOBQ_EPROTO, 0},
+        {"$1\r\n1\r\n", JOBQ_OK, 1},       {"$3\r\n256\r\n", JOBQ_OK, 256},
+        {"$1\r\n0\r\n", JOBQ_EPROTO, 0},   {"$3\r\n257\r\n", JOBQ_EPROTO, 0},
+        {"$2\r\n-1\r\n", JOBQ_EPROTO, 0},  {"$-1\r\n", JOBQ_EPROTO, 0},
+        {"$3\r\nabc\r\n", JOBQ_EPROTO, 0}, {"-OOM x\r\n", JOBQ_EREDIS, 0},
+        {":4\r\n", JOBQ_EPROTO, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         redisReader *reader = redisReaderCreate();

@@ -27,10 +27,13 @@ Test(keys, spells_every_key_of_a_partition)
     cr_assert_str_eq(k.types, "jobq:{mail.out:12}:types");
     cr_assert_str_eq(k.cancelled, "jobq:{mail.out:12}:cancelled");
     cr_assert_str_eq(k.wake, "jobq:{mail.out:12}:wake");
-    cr_assert_eq(keys_stats(&k, 29000000, out, sizeof(out)), strlen("jobq:{mail.out:12}:stats:29000000"));
+    cr_assert_eq(keys_stats(&k, 29000000, out, sizeof(out)),
+                 strlen("jobq:{mail.out:12}:stats:29000000"));
     cr_assert_str_eq(out, "jobq:{mail.out:12}:stats:29000000");
-    cr_assert_eq(keys_unique(&k, "a\0}b", 4, out, sizeof(out)), strlen("jobq:{mail.out:12}:unique:") + 4);
-    cr_assert_arr_eq(out, "jobq:{mail.out:12}:unique:a\0}b", strlen("jobq:{mail.out:12}:unique:") + 5);
+    cr_assert_eq(keys_unique(&k, "a\0}b", 4, out, sizeof(out)),
+                 strlen("jobq:{mail.out:12}:unique:") + 4);
+    cr_assert_arr_eq(out, "jobq:{mail.out:12}:unique:a\0}b",
+                     strlen("jobq:{mail.out:12}:unique:") + 5);
     keys_queues(NULL, out, sizeof(out));
     cr_assert_str_eq(out, "jobq:queues");
     keys_queues("shop", out, sizeof(out));

@@ -33,17 +33,21 @@ Test(reply, knows_every_error_by_its_words)
         {"-NOGROUP the consumer group this client was blocked on no longer exists", REPLY_LOST_DATA,
          JOBQ_CAUSE_SERVER},
         {"UNBLOCKED the stream key no longer exists", REPLY_LOST_DATA, JOBQ_CAUSE_SERVER},
-        {"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        {"UNBLOCKED force unblock from blocking operation, instance state changed (master -> "
+         "replica?)",
          REPLY_DEMOTED, JOBQ_CAUSE_READ_ONLY},
         {"UNBLOCKED client unblocked via CLIENT UNBLOCK", REPLY_OTHER, JOBQ_CAUSE_SERVER},
-        {"READONLY You can't write against a read only replica.", REPLY_DEMOTED, JOBQ_CAUSE_READ_ONLY},
+        {"READONLY You can't write against a read only replica.", REPLY_DEMOTED,
+         JOBQ_CAUSE_READ_ONLY},
         {"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
          REPLY_DEMOTED, JOBQ_CAUSE_READ_ONLY},
         {"LOADING Redis is loading the dataset in memory", REPLY_LOADING, JOBQ_CAUSE_LOADING},
-        {"NOREPLICAS Not enough good replicas to write.", REPLY_NOT_WRITABLE, JOBQ_CAUSE_NO_REPLICAS},
+        {"NOREPLICAS Not enough good replicas to write.", REPLY_NOT_WRITABLE,
+         JOBQ_CAUSE_NO_REPLICAS},
         {"MISCONF Redis is configured to save RDB snapshots, but", REPLY_NOT_WRITABLE,
          JOBQ_CAUSE_CANNOT_PERSIST},
-        {"OOM command not allowed when used memory > 'maxmemory'.", REPLY_OOM, JOBQ_CAUSE_OUT_OF_MEMORY},
+        {"OOM command not allowed when used memory > 'maxmemory'.", REPLY_OOM,
+         JOBQ_CAUSE_OUT_OF_MEMORY},
         {"BUSY Redis is busy running a script.", REPLY_BUSY, JOBQ_CAUSE_BUSY},
         {"BUSYGROUP Consumer Group name already exists", REPLY_OTHER, JOBQ_CAUSE_SERVER},
         {"NOAUTH Authentication required.", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
@@ -58,7 +62,8 @@ Test(reply, knows_every_error_by_its_words)
         {"DENIED Redis is running in protected mode", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
         {"MOVED 3999 127.0.0.1:6381", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
         {"ASK 3999 127.0.0.1:6381", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
-        {"TRYAGAIN Multiple keys request during rehashing of slot", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
+        {"TRYAGAIN Multiple keys request during rehashing of slot", REPLY_CLUSTER,
+         JOBQ_CAUSE_SERVER},
         {"CLUSTERDOWN The cluster is down", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
         {"CROSSSLOT Keys in request don't hash to the same slot", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
         {"ERR max number of clients reached", REPLY_TOO_MANY, JOBQ_CAUSE_SERVER},
@@ -105,13 +110,15 @@ Test(reply, has_a_different_word_for_every_class)
 {
     for (int a = REPLY_FINE; a <= REPLY_OTHER; a++)
         for (int b = REPLY_FINE; b < a; b++)
-            cr_assert_str_neq(reply_class_name((enum reply_class)a), reply_class_name((enum reply_class)b));
+            cr_assert_str_neq(reply_class_name((enum reply_class)a),
+                              reply_class_name((enum reply_class)b));
 }
 
 Test(reply, reads_elements_as_bytes_and_numbers)
 {
-    redisReply *r = PARSE("*9\r\n$3\r\na\0b\r\n+OK\r\n:-5\r\n$2\r\n42\r\n$20\r\n-9223372036854775808\r\n"
-                          "$19\r\n9223372036854775808\r\n$-1\r\n$1\r\n-\r\n$2\r\n4x\r\n");
+    redisReply *r =
+        PARSE("*9\r\n$3\r\na\0b\r\n+OK\r\n:-5\r\n$2\r\n42\r\n$20\r\n-9223372036854775808\r\n"
+              "$19\r\n9223372036854775808\r\n$-1\r\n$1\r\n-\r\n$2\r\n4x\r\n");
     const char *bytes;
     size_t len;
     int64_t n;

@@ -73,7 +73,8 @@ Test(resolve, may_be_dropped_at_any_moment)
 {
     for (int i = 0; i < 200; i++) {
         struct resolve *r;
-        cr_assert_eq(resolve_start(i % 2 == 0 ? "localhost" : "no-such-host.invalid", 1, &r, NULL), JOBQ_OK);
+        cr_assert_eq(resolve_start(i % 2 == 0 ? "localhost" : "no-such-host.invalid", 1, &r, NULL),
+                     JOBQ_OK);
         for (int spin = 0; spin < i * 200 && !resolve_is_done(r); spin++)
             ;
         resolve_drop(r);

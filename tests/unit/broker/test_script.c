@@ -29,7 +29,8 @@ Test(script, calls_by_sha_and_loads_by_text)
 
     buf_init(&out, 1 << 20);
     script_call(&out, SCRIPT_ACK, 2, 3);
-    int n = snprintf(head, sizeof(head), "*8\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n2\r\n", script_sha(SCRIPT_ACK));
+    int n = snprintf(head, sizeof(head), "*8\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n2\r\n",
+                     script_sha(SCRIPT_ACK));
     cr_assert_eq(out.len, (size_t)n);
     cr_assert_arr_eq(out.data, head, out.len);
     buf_clear(&out);

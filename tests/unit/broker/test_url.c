@@ -24,13 +24,15 @@ Test(url, reads_every_form)
     } cases[] = {
         {"redis://h", "h", NULL, NULL, NULL, 6379, 0, "h:6379/0"},
         {"redis://h/", "h", NULL, NULL, NULL, 6379, 0, "h:6379/0"},
-        {"redis://redis.example:7000/3", "redis.example", NULL, NULL, NULL, 7000, 3, "redis.example:7000/3"},
+        {"redis://redis.example:7000/3", "redis.example", NULL, NULL, NULL, 7000, 3,
+         "redis.example:7000/3"},
         {"REDIS://127.0.0.1:1", "127.0.0.1", NULL, NULL, NULL, 1, 0, "127.0.0.1:1/0"},
         {"redis://:pw@h:65535/15", "h", NULL, NULL, "pw", 65535, 15, "h:65535/15"},
         {"redis://bob:p%40w%2F%3a%25@h", "h", NULL, "bob", "p@w/:%", 6379, 0, "h:6379/0"},
         {"redis://bob:a@b:c@h", "h", NULL, "bob", "a@b:c", 6379, 0, "h:6379/0"},
         {"redis://[::1]:7/2", "::1", NULL, NULL, NULL, 7, 2, "[::1]:7/2"},
-        {"redis://[fe80::1%25eth0]", "fe80::1%eth0", NULL, NULL, NULL, 6379, 0, "[fe80::1%eth0]:6379/0"},
+        {"redis://[fe80::1%25eth0]", "fe80::1%eth0", NULL, NULL, NULL, 6379, 0,
+         "[fe80::1%eth0]:6379/0"},
         {"redis://u:p@[::1]", "::1", NULL, "u", "p", 6379, 0, "[::1]:6379/0"},
         {"unix:///run/redis.sock", NULL, "/run/redis.sock", NULL, NULL, 0, 0, "/run/redis.sock/0"},
         {"unix:///run/a%20b?db=4", NULL, "/run/a b", NULL, NULL, 0, 4, "/run/a b/4"},
@@ -55,18 +57,61 @@ Test(url, reads_every_form)
 Test(url, refuses_everything_else_and_never_shows_a_secret)
 {
     static const char *const cases[] = {
-        "", "h", "h:6379", "localhost", "http://sesame", "redis:/h", "redis:", "redis://", "redis:///0",
-        "redis://h:", "redis://h:0", "redis://h:65536", "redis://h:99999999999", "redis://h:6379x",
-        "redis://h:+1", "redis://h/x", "redis://h/-1", "redis://h/0/1", "redis://h/99999999999",
-        "redis://h?db=1", "redis://h/1?x=sesame", "redis://h#1", "redis://sesame@h", "redis://bob:@h",
-        "redis://:sesame%@h", "redis://:sesame%4@h", "redis://:sesame%zz@h", "redis://:sesame%00@h",
-        "redis://bob:se/same@h", "redis://bob:se?same@h", "redis://bob:se#same@h", "redis://a b",
-        "redis://h,h2", "redis://::1", "redis://[::1", "redis://[::1]x", "redis://[]", "redis://[sesame!]", "redis://[fe80::1%12e]",
+        "",
+        "h",
+        "h:6379",
+        "localhost",
+        "http://sesame",
+        "redis:/h",
+        "redis:",
+        "redis://",
+        "redis:///0",
+        "redis://h:",
+        "redis://h:0",
+        "redis://h:65536",
+        "redis://h:99999999999",
+        "redis://h:6379x",
+        "redis://h:+1",
+        "redis://h/x",
+        "redis://h/-1",
+        "redis://h/0/1",
+        "redis://h/99999999999",
+        "redis://h?db=1",
+        "redis://h/1?x=sesame",
+        "redis://h#1",
+        "redis://sesame@h",
+        "redis://bob:@h",
+        "redis://:sesame%@h",
+        "redis://:sesame%4@h",
+        "redis://:sesame%zz@h",
+        "redis://:sesame%00@h",
+        "redis://bob:se/same@h",
+        "redis://bob:se?same@h",
+        "redis://bob:se#same@h",
+        "redis://a b",
+        "redis://h,h2",
+        "redis://::1",
+        "redis://[::1",
+        "redis://[::1]x",
+        "redis://[]",
+        "redis://[sesame!]",
+        "redis://[fe80::1%12e]",
         "redis://[::1%2f]",
-        "redis://h%41", "unix://", "unix:///", "unix://run/sock", "unix:///s?x=1", "unix:///s?db=",
-        "unix:///s?db=1&x=2", "unix:///s#sesame", "unix:///%00", "unix://sesame@/s",
-        "rediss://bob:sesame@h", "redis+sentinel://:sesame@a,b/m/0", "redis+cluster://:sesame@a",
-        "REDISS://sesame", "redis-sentinel://sesame",
+        "redis://h%41",
+        "unix://",
+        "unix:///",
+        "unix://run/sock",
+        "unix:///s?x=1",
+        "unix:///s?db=",
+        "unix:///s?db=1&x=2",
+        "unix:///s#sesame",
+        "unix:///%00",
+        "unix://sesame@/s",
+        "rediss://bob:sesame@h",
+        "redis+sentinel://:sesame@a,b/m/0",
+        "redis+cluster://:sesame@a",
+        "REDISS://sesame",
+        "redis-sentinel://sesame",
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct redis_url u = {.db = 77};
@@ -82,13 +127,15 @@ Test(url, refuses_everything_else_and_never_shows_a_secret)
 
 Test(url, names_the_form_that_this_build_cannot_serve)
 {
-    static const char *const cases[] = {"rediss://h", "redis+sentinel://h/m/0", "redis+cluster://h"};
+    static const char *const cases[] = {"rediss://h", "redis+sentinel://h/m/0",
+                                        "redis+cluster://h"};
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct redis_url u;
         jobq_err err = {0};
         char scheme[32];
-        snprintf(scheme, sizeof(scheme), "%.*s", (int)(strstr(cases[i], "//") - cases[i]), cases[i]);
+        snprintf(scheme, sizeof(scheme), "%.*s", (int)(strstr(cases[i], "//") - cases[i]),
+                 cases[i]);
         cr_assert_eq(url_parse(cases[i], &u, &err), JOBQ_EINVAL);
         cr_assert_not_null(strstr(err.msg, scheme), "%s", err.msg);
         cr_assert_not_null(strstr(err.msg, "not supported"), "%s", err.msg);

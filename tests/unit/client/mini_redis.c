@@ -76,7 +76,8 @@ static void run_job(struct talk *t, const redisReply *c, bool script)
         reply(t, "-NOSCRIPT No matching script. Please use EVAL.\r\n");
         return;
     }
-    store(t->m, c->element[script ? 3 : 1], c->element[script ? 7 + (c->element[2]->str[0] == '4') : 4]);
+    store(t->m, c->element[script ? 3 : 1],
+          c->element[script ? 7 + (c->element[2]->str[0] == '4') : 4]);
     reply(t, script ? "*1\r\n$2\r\nOK\r\n" : "$15\r\n1718000000000-0\r\n");
     t->over = t->over || t->link.close_when_idle;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mini_redis: as much of Redis as libjobq talks to, whose connections end at the byte a test wants, and which
- * remembers what it stored. On fake_redis.
+ * mini_redis: as much of Redis as libjobq talks to, whose connections end at the byte a test wants,
+ * and which remembers what it stored. On fake_redis.
  */
 #ifndef TESTS_UNIT_CLIENT_MINI_REDIS_H
 #define TESTS_UNIT_CLIENT_MINI_REDIS_H
@@ -39,7 +39,8 @@ struct mini {
     jobq_id ids[MINI_STORED];
     char streams[4][96];   /* the first few streams jobs went to */
     size_t registrations, loads, script_calls;
-    char order[64];        /* one letter for each of the last commands: R egister, P artitions, X add, S cript, L oad */
+    char order[64];        /* one letter for each of the last commands: R egister, P artitions, X
+                            * add, S cript, L oad */
 
     struct fake *fake;
     bool has_script;

@@ -56,7 +56,8 @@ Test(answers, tell_the_cause_of_a_refusal)
         m = (struct mini){.links = {{.to_register = cases[i].reply, .to_partitions = "$-1\r\n"}}};
         cr_assert_eq(enqueue_plain(LONG_MS, &a), JOBQ_EREJECTED);
         cr_assert_eq(a.cause, cases[i].cause, "%s: %s", cases[i].reply, a.text);
-        m = (struct mini){.links = {{.to_register = cases[i].reply, .to_partitions = cases[i].reply}}};
+        m = (struct mini){
+            .links = {{.to_register = cases[i].reply, .to_partitions = cases[i].reply}}};
         cr_assert_eq(enqueue_plain(LONG_MS, &a), JOBQ_EREJECTED);
         cr_assert_eq(a.cause, cases[i].cause);
         /* A queue that is registered already needs no right to register it. */
@@ -83,7 +84,8 @@ Test(answers, wait_for_what_passes)
         m = (struct mini){.links = {{.to_job = cases[i].reply}}};
         cr_assert_eq(enqueue_plain(150, &a), JOBQ_EREJECTED);
         cr_assert_eq(a.cause, cases[i].cause);
-        m = (struct mini){.links = {{.to_register = cases[i].reply, .to_partitions = cases[i].reply}}};
+        m = (struct mini){
+            .links = {{.to_register = cases[i].reply, .to_partitions = cases[i].reply}}};
         cr_assert_eq(enqueue_plain(150, &a), JOBQ_EREJECTED);
         cr_assert_eq(a.cause, cases[i].cause);
         cr_assert_lt(m.registrations, 40u, "asked without a pause");
@@ -131,8 +133,10 @@ Test(answers, give_up_on_a_script_that_cannot_be_loaded)
 Test(answers, stay_unknown_when_nobody_can_tell)
 {
     static const char *const replies[] = {
-        ":1\r\n", "*1\r\n$3\r\nWHY\r\n",
-        "-ERR The user executing the script can't run this command script: 60a1, on @user_script:2.\r\n",
+        ":1\r\n",
+        "*1\r\n$3\r\nWHY\r\n",
+        "-ERR The user executing the script can't run this command script: 60a1, on "
+        "@user_script:2.\r\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         jobq_answer a;
@@ -150,7 +154,10 @@ Test(answers, name_the_holder_of_a_unique_key)
     char holder[JOBQ_ID_TEXT_SIZE];
 
     job.unique_key = "k";
-    m = (struct mini){.links = {{.to_job = "*2\r\n$9\r\nDUPLICATE\r\n$36\r\n01900000-0000-7000-8000-00000000abcd\r\n"}}};
+    m = (struct mini){
+        .links = {
+            {.to_job =
+                 "*2\r\n$9\r\nDUPLICATE\r\n$36\r\n01900000-0000-7000-8000-00000000abcd\r\n"}}};
     cr_assert_eq(enqueue_job(&job, LONG_MS, &a), JOBQ_OK);
     cr_assert_eq(a.status, JOBQ_STATUS_DUPLICATE);
     jobq_id_format(&a.holder, holder);
@@ -280,8 +287,10 @@ Test(answers, go_to_the_partition_of_the_key)
     cr_assert_eq(jobq_enqueue(c, &job, NULL, NULL), JOBQ_OK);
     jobq_client_close(c);
     mini_stop(&m);
-    cr_assert_str_eq(m.streams[0], fmt("jobq:{default:%d}:ready:normal", keys_crc16(a.id.bytes, 16) % 16));
-    cr_assert_str_eq(m.streams[1], fmt("jobq:{default:%d}:ready:high", keys_crc16("user:7", 6) % 16));
+    cr_assert_str_eq(m.streams[0],
+                     fmt("jobq:{default:%d}:ready:normal", keys_crc16(a.id.bytes, 16) % 16));
+    cr_assert_str_eq(m.streams[1],
+                     fmt("jobq:{default:%d}:ready:high", keys_crc16("user:7", 6) % 16));
 }
 
 Test(answers, refuse_a_queue_whose_partitions_make_no_sense)
@@ -337,7 +346,8 @@ Test(answers, are_honest_when_memory_ends)
         mini_stop(&m);
         cr_assert(code == JOBQ_OK || code == JOBQ_EREJECTED, "%ld: %d", nth, code);
         for (int i = 0; i < 3; i++)
-            cr_assert_eq(mini_count(&m, &answers[i].id), answers[i].status == JOBQ_STATUS_OK ? 1u : 0u, "%ld", nth);
+            cr_assert_eq(mini_count(&m, &answers[i].id),
+                         answers[i].status == JOBQ_STATUS_OK ? 1u : 0u, "%ld", nth);
     }
     cr_assert_gt(nth, 5);
 }

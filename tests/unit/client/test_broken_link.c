@@ -24,9 +24,10 @@ static void measure(void)
     jobq_job job = plain_job();
 
     /* XADD key * h <23 + type> p <payload> */
-    request_len = REGISTRATION_LEN + strlen("*7\r\n$4\r\nXADD\r\n$30\r\njobq:{default:0}:ready:normal\r\n") - 1 +
-                  strlen("$1\r\n*\r\n$1\r\nh\r\n$32\r\n") + 23 + strlen(job.type) + 2 + strlen("$1\r\np\r\n$8\r\n") +
-                  strlen(job.payload) + 2;
+    request_len = REGISTRATION_LEN +
+                  strlen("*7\r\n$4\r\nXADD\r\n$30\r\njobq:{default:0}:ready:normal\r\n") - 1 +
+                  strlen("$1\r\n*\r\n$1\r\nh\r\n$32\r\n") + 23 + strlen(job.type) + 2 +
+                  strlen("$1\r\np\r\n$8\r\n") + strlen(job.payload) + 2;
     request_len += 1; /* "$29" and "$30" are equally long; the key has 29 */
     reply_len = REGISTRATION_REPLY_LEN + ADD_REPLY_LEN;
 }
@@ -116,9 +117,10 @@ Test(broken_link, leaves_doubt_when_the_repeat_is_refused)
 {
     jobq_answer a;
 
-    m = (struct mini){.link_count = 2,
-                      .links = {{.cut_reply = REGISTRATION_REPLY_LEN + 1},
-                                {.to_job = "-OOM command not allowed when used memory > 'maxmemory'.\r\n"}}};
+    m = (struct mini){
+        .link_count = 2,
+        .links = {{.cut_reply = REGISTRATION_REPLY_LEN + 1},
+                  {.to_job = "-OOM command not allowed when used memory > 'maxmemory'.\r\n"}}};
     cr_assert_eq(enqueue_once(LONG_MS, &a), JOBQ_EUNKNOWN);
     cr_assert_eq(a.cause, JOBQ_CAUSE_OUT_OF_MEMORY);
     cr_assert_not_null(strstr(a.text, "earlier"), "%s", a.text);
@@ -134,7 +136,8 @@ Test(broken_link, is_noticed_before_a_job_is_in_it)
     m = (struct mini){.link_count = 2, .links = {{.close_when_idle = true}}};
     c = open_client(mini_start(&m), LONG_MS);
     cr_assert_eq(jobq_enqueue(c, &job, &a, NULL), JOBQ_OK);
-    /* The end of the first connection is on its way: it comes before this call or during it; both must heal. */
+    /* The end of the first connection is on its way: it comes before this call or during it; both
+     * must heal. */
     cr_assert_eq(jobq_enqueue(c, &job, &b, NULL), JOBQ_OK);
     jobq_client_close(c);
     mini_stop(&m);

@@ -125,14 +125,16 @@ Test(options, let_the_job_struct_grow)
     jobq_client_close(c);
     mini_stop(&m);
     cr_assert_eq(answers[0].status, JOBQ_STATUS_OK);
-    cr_assert_eq(answers[1].cause, JOBQ_CAUSE_BAD_OPTION, "a field we do not know must not be ignored");
+    cr_assert_eq(answers[1].cause, JOBQ_CAUSE_BAD_OPTION,
+                 "a field we do not know must not be ignored");
     cr_assert_eq(answers[2].status, JOBQ_STATUS_OK);
     cr_assert_eq(m.stored, 2u);
 }
 
 Test(options, refuse_a_job_without_its_size)
 {
-    static const size_t sizes[] = {0, 1, sizeof(jobq_job) - 8, sizeof(jobq_job) + 1, SIZE_MAX / 8 * 8};
+    static const size_t sizes[] = {0, 1, sizeof(jobq_job) - 8, sizeof(jobq_job) + 1,
+                                   SIZE_MAX / 8 * 8};
     jobq_client *c = open_client("unix:///nonexistent", 50);
     jobq_answer answers[2];
     jobq_err err = {0};

@@ -37,7 +37,8 @@ static redisReply *parse(const char *wire, size_t len)
     void *reply = NULL;
 
     cr_assert(reader);
-    if (redisReaderFeed(reader, wire, len) != REDIS_OK || redisReaderGetReply(reader, &reply) != REDIS_OK)
+    if (redisReaderFeed(reader, wire, len) != REDIS_OK ||
+        redisReaderGetReply(reader, &reply) != REDIS_OK)
         reply = NULL;
     redisReaderFree(reader);
     return reply;
@@ -51,7 +52,8 @@ static redisReply *reply_of(const char *wire)
     return r;
 }
 
-/* The commands in `out`, with a space between words and '|' after each; says if a count is wrong. */
+/* The commands in `out`, with a space between words and '|' after each; says if a count is
+ * wrong. */
 static const char *written(void)
 {
     static char text[8192];
@@ -70,7 +72,8 @@ static const char *written(void)
         command = reply;
         cr_assert_eq(command->type, REDIS_REPLY_ARRAY);
         for (size_t i = 0; i < command->elements; i++)
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s ", command->element[i]->str);
+            len +=
+                (size_t)snprintf(text + len, sizeof(text) - len, "%s ", command->element[i]->str);
         text[len++] = '|';
         freeReplyObject(reply);
     }
@@ -107,18 +110,22 @@ Test(claim, writes_calls_as_the_scripts_want_them)
     claim_leave(&out, &k, "me");
     assert_script(SCRIPT_LEAVE, "6 " LANES "jobq:{mail:0}:alive jobq:{mail:0}:types me ");
     claim_move(&out, &k, "me", 28);
-    assert_script(SCRIPT_MOVE, "8 jobq:{mail:0}:later jobq:{mail:0}:held jobq:{mail:0}:dead jobq:{mail:0}:alive "
-                               "jobq:{mail:0}:stats:28 jobq:{mail:0}:ready:normal jobq:{mail:0}:ready:high "
-                               "jobq:{mail:0}:ready:low me ");
+    assert_script(SCRIPT_MOVE,
+                  "8 jobq:{mail:0}:later jobq:{mail:0}:held jobq:{mail:0}:dead jobq:{mail:0}:alive "
+                  "jobq:{mail:0}:stats:28 jobq:{mail:0}:ready:normal jobq:{mail:0}:ready:high "
+                  "jobq:{mail:0}:ready:low me ");
     claim_fence(&out, &k, "me", "you", 12);
     assert_script(SCRIPT_FENCE, "1 jobq:{mail:0}:alive me you 12 ");
     claim_reap(&out, &k, "me", "you", 28, 20);
-    assert_script(SCRIPT_REAP, "7 " LANES "jobq:{mail:0}:alive jobq:{mail:0}:types jobq:{mail:0}:stats:28 me you 20 ");
+    assert_script(SCRIPT_REAP,
+                  "7 " LANES
+                  "jobq:{mail:0}:alive jobq:{mail:0}:types jobq:{mail:0}:stats:28 me you 20 ");
     claim_sweep(&out, &k, "me");
     assert_script(SCRIPT_SWEEP, "5 " LANES "jobq:{mail:0}:alive me ");
     claim_unpark(&out, &k, "me", ids, 2);
-    assert_script(SCRIPT_UNPARK,
-                  "3 jobq:{mail:0}:parked jobq:{mail:0}:ready:recovered jobq:{mail:0}:alive me 5-1 5-2 ");
+    assert_script(
+        SCRIPT_UNPARK,
+        "3 jobq:{mail:0}:parked jobq:{mail:0}:ready:recovered jobq:{mail:0}:alive me 5-1 5-2 ");
 }
 
 Test(claim, writes_outcomes_with_unique_keys_last)
@@ -129,24 +136,48 @@ Test(claim, writes_outcomes_with_unique_keys_last)
         {.entry = {3, 0}, .id = {{3}}, .unique = "u3", .unique_len = 2},
     };
     struct claim_failed failed[] = {
-        {.entry = {4, 0}, .has_id = true, .id = {{4}}, .action = CLAIM_LATER, .count = CLAIM_COUNT_RETRIED,
-         .delay_ms = 250, .h = "H", .h_len = 1, .p = "P", .p_len = 1, .unique = "u4", .unique_len = 2},
-        {.entry = {5, 0}, .has_id = true, .id = {{5}}, .action = CLAIM_DEAD, .reason = CLAIM_EXPIRED,
-         .count = CLAIM_COUNT_EXPIRED, .error = "late", .error_len = 4, .h = "H", .h_len = 1, .p = "P", .p_len = 1,
-         .unique = "u5", .unique_len = 2},
+        {.entry = {4, 0},
+         .has_id = true,
+         .id = {{4}},
+         .action = CLAIM_LATER,
+         .count = CLAIM_COUNT_RETRIED,
+         .delay_ms = 250,
+         .h = "H",
+         .h_len = 1,
+         .p = "P",
+         .p_len = 1,
+         .unique = "u4",
+         .unique_len = 2},
+        {.entry = {5, 0},
+         .has_id = true,
+         .id = {{5}},
+         .action = CLAIM_DEAD,
+         .reason = CLAIM_EXPIRED,
+         .count = CLAIM_COUNT_EXPIRED,
+         .error = "late",
+         .error_len = 4,
+         .h = "H",
+         .h_len = 1,
+         .p = "P",
+         .p_len = 1,
+         .unique = "u5",
+         .unique_len = 2},
     };
 
     claim_ack(&out, &k, LANE_HIGH, "me", 28, done, 3);
-    assert_script(SCRIPT_ACK, "5 jobq:{mail:0}:ready:high jobq:{mail:0}:alive jobq:{mail:0}:stats:28 "
-                              "jobq:{mail:0}:unique:u1 jobq:{mail:0}:unique:u3 me 3 2-0 1-0 3-0 "
-                              "01000000-0000-0000-0000-000000000000 03000000-0000-0000-0000-000000000000 ");
+    assert_script(SCRIPT_ACK,
+                  "5 jobq:{mail:0}:ready:high jobq:{mail:0}:alive jobq:{mail:0}:stats:28 "
+                  "jobq:{mail:0}:unique:u1 jobq:{mail:0}:unique:u3 me 3 2-0 1-0 3-0 "
+                  "01000000-0000-0000-0000-000000000000 03000000-0000-0000-0000-000000000000 ");
     claim_fail(&out, &k, LANE_LOW, "me", 28, failed, 2);
-    assert_script(SCRIPT_FAIL,
-                  "9 jobq:{mail:0}:ready:low jobq:{mail:0}:ready:recovered jobq:{mail:0}:later jobq:{mail:0}:held "
-                  "jobq:{mail:0}:dead jobq:{mail:0}:parked jobq:{mail:0}:alive jobq:{mail:0}:stats:28 "
-                  "jobq:{mail:0}:unique:u5 me jobq:{mail:0}:wake "
-                  "4-0 04000000-0000-0000-0000-000000000000 later retried 250   H P 0 "
-                  "5-0 05000000-0000-0000-0000-000000000000 dead expired 0 expired late H P 9 ");
+    assert_script(
+        SCRIPT_FAIL,
+        "9 jobq:{mail:0}:ready:low jobq:{mail:0}:ready:recovered jobq:{mail:0}:later "
+        "jobq:{mail:0}:held "
+        "jobq:{mail:0}:dead jobq:{mail:0}:parked jobq:{mail:0}:alive jobq:{mail:0}:stats:28 "
+        "jobq:{mail:0}:unique:u5 me jobq:{mail:0}:wake "
+        "4-0 04000000-0000-0000-0000-000000000000 later retried 250   H P 0 "
+        "5-0 05000000-0000-0000-0000-000000000000 dead expired 0 expired late H P 9 ");
 }
 
 Test(claim, writes_plain_commands)
@@ -160,11 +191,14 @@ Test(claim, writes_plain_commands)
                                 "XGROUP CREATE jobq:{mail:0}:ready:normal jobq 0 MKSTREAM |"
                                 "XGROUP CREATE jobq:{mail:0}:ready:low jobq 0 MKSTREAM |");
     claim_read(&out, &k, LANE_LOW, "me", 64);
-    cr_assert_str_eq(written(), "XREADGROUP GROUP jobq me COUNT 64 STREAMS jobq:{mail:0}:ready:low > |");
+    cr_assert_str_eq(written(),
+                     "XREADGROUP GROUP jobq me COUNT 64 STREAMS jobq:{mail:0}:ready:low > |");
     claim_read_blocking(&out, both, 2, "me", 1000);
-    cr_assert_str_eq(written(), "XREADGROUP GROUP jobq me COUNT 1 BLOCK 1000 STREAMS " LANES
-                                "jobq:{mail:1}:ready:recovered jobq:{mail:1}:ready:high jobq:{mail:1}:ready:normal "
-                                "jobq:{mail:1}:ready:low > > > > > > > > |");
+    cr_assert_str_eq(
+        written(),
+        "XREADGROUP GROUP jobq me COUNT 1 BLOCK 1000 STREAMS " LANES
+        "jobq:{mail:1}:ready:recovered jobq:{mail:1}:ready:high jobq:{mail:1}:ready:normal "
+        "jobq:{mail:1}:ready:low > > > > > > > > |");
     claim_pending(&out, &k, LANE_HIGH, "me", 100, NULL);
     claim_pending(&out, &k, LANE_HIGH, "me", 100, &id);
     claim_fetch(&out, &k, LANE_HIGH, &id);
@@ -181,8 +215,9 @@ Test(claim, writes_plain_commands)
 
 Test(claim, reads_all_of_alive_from_a_beat)
 {
-    redisReply *r = reply_of("*9\r\n+OK\r\n:1700000000000\r\n:3\r\n$1\r\na\r\n$1\r\n3\r\n$1\r\nb\r\n$1\r\nF\r\n"
-                             "$1\r\nc\r\n$2\r\nxx\r\n");
+    redisReply *r =
+        reply_of("*9\r\n+OK\r\n:1700000000000\r\n:3\r\n$1\r\na\r\n$1\r\n3\r\n$1\r\nb\r\n$1\r\nF\r\n"
+                 "$1\r\nc\r\n$2\r\nxx\r\n");
     struct claim_beat b;
     struct claim_peer p;
 
@@ -219,7 +254,8 @@ Test(claim, reads_entries_of_several_partitions_and_lanes)
     const struct shard_keys *both[] = {&k, &other};
     struct seen s = {0};
 
-    cr_assert_eq(claim_read_reply(r, both, 2, note, &s, NULL), JOBQ_EPROTO, "a stream nobody named");
+    cr_assert_eq(claim_read_reply(r, both, 2, note, &s, NULL), JOBQ_EPROTO,
+                 "a stream nobody named");
     freeReplyObject(r);
     r = reply_of("*2\r\n"
                  "*2\r\n$26\r\njobq:{mail:0}:ready:normal\r\n*3\r\n"
@@ -230,11 +266,14 @@ Test(claim, reads_entries_of_several_partitions_and_lanes)
                  "*2\r\n$3\r\n5-1\r\n*4\r\n$1\r\np\r\n$1\r\nA\r\n$1\r\nh\r\n$2\r\nBB\r\n");
     cr_assert_eq(claim_read_reply(r, both, 2, note, &s, NULL), JOBQ_OK);
     cr_assert_eq(s.n, 4);
-    cr_assert(s.e[0].shard == 0 && s.e[0].lane == LANE_NORMAL && s.e[0].id.ms == 5 && s.e[0].id.seq == 1);
+    cr_assert(s.e[0].shard == 0 && s.e[0].lane == LANE_NORMAL && s.e[0].id.ms == 5 &&
+              s.e[0].id.seq == 1);
     cr_assert(s.e[0].h_len == 1 && s.e[0].h[0] == 'A' && s.e[0].p_len == 2);
-    cr_assert(!s.e[1].h && s.e[1].fields && s.e[1].fields->elements == 2, "other fields are no job");
+    cr_assert(!s.e[1].h && s.e[1].fields && s.e[1].fields->elements == 2,
+              "other fields are no job");
     cr_assert(!s.e[2].h && !s.e[2].fields, "an entry that is gone");
-    cr_assert(s.e[3].shard == 1 && s.e[3].lane == LANE_LOW && !s.e[3].h, "the order of the fields counts");
+    cr_assert(s.e[3].shard == 1 && s.e[3].lane == LANE_LOW && !s.e[3].h,
+              "the order of the fields counts");
     freeReplyObject(r);
     s.n = 0;
     r = reply_of("*-1\r\n");
@@ -261,7 +300,8 @@ Test(claim, knows_what_became_of_each_failed_job)
 
 Test(claim, takes_values_that_are_not_bytes_for_no_job)
 {
-    redisReply *r = reply_of("*1\r\n*2\r\n$3\r\n5-1\r\n*4\r\n$1\r\nh\r\n$1\r\nA\r\n$1\r\np\r\n:1\r\n");
+    redisReply *r =
+        reply_of("*1\r\n*2\r\n$3\r\n5-1\r\n*4\r\n$1\r\nh\r\n$1\r\nA\r\n$1\r\np\r\n:1\r\n");
     struct claim_entry e;
     bool found = false;
 
@@ -373,10 +413,21 @@ static uint32_t next_random(uint32_t *state)
 /* Replies of any shape, made of the words that real ones have: no crash, no read past an end. */
 static size_t write_any(char *wire, size_t size, uint32_t *state, int depth)
 {
-    static const char *const leaves[] = {
-        "$2\r\nOK\r\n", ":1\r\n", ":-7\r\n", "$-1\r\n", "*-1\r\n", "$3\r\n5-1\r\n", "$1\r\nh\r\n", "$1\r\np\r\n",
-        "$0\r\n\r\n", "-ERR x\r\n", "$1\r\nF\r\n", "$5\r\nMOVED\r\n", "*0\r\n", "$23\r\njobq:{mail:1}:ready:low\r\n",
-        "$29\r\njobq:{mail:0}:ready:recovered\r\n"};
+    static const char *const leaves[] = {"$2\r\nOK\r\n",
+                                         ":1\r\n",
+                                         ":-7\r\n",
+                                         "$-1\r\n",
+                                         "*-1\r\n",
+                                         "$3\r\n5-1\r\n",
+                                         "$1\r\nh\r\n",
+                                         "$1\r\np\r\n",
+                                         "$0\r\n\r\n",
+                                         "-ERR x\r\n",
+                                         "$1\r\nF\r\n",
+                                         "$5\r\nMOVED\r\n",
+                                         "*0\r\n",
+                                         "$23\r\njobq:{mail:1}:ready:low\r\n",
+                                         "$29\r\njobq:{mail:0}:ready:recovered\r\n"};
     size_t n = next_random(state) % 6;
     size_t len;
 

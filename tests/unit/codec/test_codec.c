@@ -103,7 +103,8 @@ Test(codec, leaves_the_output_alone_when_it_fails)
     cr_assert_eq(h.attempts, 77);
 }
 
-/* G5, G43: a header cut anywhere is corrupt or, cut between two options, one that says less; never more. */
+/* G5, G43: a header cut anywhere is corrupt or, cut between two options, one that says less; never
+ * more. */
 Test(codec, never_reads_past_a_cut)
 {
     struct job_header h = plain();
@@ -121,8 +122,8 @@ Test(codec, never_reads_past_a_cut)
         bool sound = len == options || len == options + 5 || len == options + 9;
 
         memcpy(exact, b.data, len);
-        cr_assert_eq(codec_decode(exact, len, &out, NULL), sound ? CODEC_OK : CODEC_CORRUPT, "at %zu",
-                     len);
+        cr_assert_eq(codec_decode(exact, len, &out, NULL), sound ? CODEC_OK : CODEC_CORRUPT,
+                     "at %zu", len);
         free(exact);
     }
     buf_done(&b);
@@ -130,9 +131,13 @@ Test(codec, never_reads_past_a_cut)
 
 Test(codec, keeps_options_it_does_not_know_through_a_change)
 {
-    static const char others[] = "\xc8\x02\x00zz" /* 200 */ "\x06\x03\x00lim" /* limit key */
-                                 "\x00\x00\x00" /* 0 */ "\x0d\x02\x00\x05\x00" /* releases, from the struct */;
-    static const char expected[] = "\x06\x03\x00lim" "\x0d\x02\x00\x06\x00" "\xc8\x02\x00zz" "\x00\x00\x00";
+    static const char others[] =
+        "\xc8\x02\x00zz" /* 200 */ "\x06\x03\x00lim" /* limit key */
+        "\x00\x00\x00" /* 0 */ "\x0d\x02\x00\x05\x00" /* releases, from the struct */;
+    static const char expected[] = "\x06\x03\x00lim"
+                                   "\x0d\x02\x00\x06\x00"
+                                   "\xc8\x02\x00zz"
+                                   "\x00\x00\x00";
     struct job_header h = plain();
     struct buf b;
 
@@ -186,7 +191,8 @@ Test(codec, gives_way_instead_of_growing_too_long)
         h.enqueued_ms = 5;
         h.releases = 6;
         out = round_trip(&h, &b);
-        left = spare >= 11 ? spare - 11 : spare; /* the time of enqueue comes first, then releases, then the text */
+        left = spare >= 11 ? spare - 11 : spare; /* the time of enqueue comes first, then releases,
+                                                  * then the text */
         cr_assert_geq(out.others_len, h.others_len);
         cr_assert_eq(out.enqueued_ms, spare >= 11 ? 5 : 0);
         cr_assert_eq(out.releases, left >= 5 ? 6 : 0);
@@ -295,7 +301,8 @@ Test(codec, takes_any_bytes)
 
 Test(entry_id, is_read_and_written_alike)
 {
-    static const char *const texts[] = {"0-0", "1-0", "1700000000123-42", "18446744073709551615-18446744073709551615"};
+    static const char *const texts[] = {"0-0", "1-0", "1700000000123-42",
+                                        "18446744073709551615-18446744073709551615"};
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct entry_id id;
@@ -309,9 +316,24 @@ Test(entry_id, is_read_and_written_alike)
 
 Test(entry_id, refuses_everything_else)
 {
-    static const char *const texts[] = {
-        "", "-", "1", "1-", "-1", "1-2-3", "a-1", "1-a", "1 -1", "01-1", "1-01", "+1-1", "1-1 ", "$", "0x1-1",
-        "18446744073709551616-0", "0-18446744073709551616", "99999999999999999999999-0"};
+    static const char *const texts[] = {"",
+                                        "-",
+                                        "1",
+                                        "1-",
+                                        "-1",
+                                        "1-2-3",
+                                        "a-1",
+                                        "1-a",
+                                        "1 -1",
+                                        "01-1",
+                                        "1-01",
+                                        "+1-1",
+                                        "1-1 ",
+                                        "$",
+                                        "0x1-1",
+                                        "18446744073709551616-0",
+                                        "0-18446744073709551616",
+                                        "99999999999999999999999-0"};
     struct entry_id id = {7, 7};
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)

@@ -40,7 +40,8 @@ static void assert_carried(const json_t *header, const struct job_header *h)
     static const struct {
         uint8_t tag;
         const char *name;
-    } texts[] = {{CODEC_LIMIT_KEY, "limit_key"}, {CODEC_TRACEPARENT, "traceparent"}, {CODEC_FLOW, "flow"}};
+    } texts[] = {
+        {CODEC_LIMIT_KEY, "limit_key"}, {CODEC_TRACEPARENT, "traceparent"}, {CODEC_FLOW, "flow"}};
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         const char *value = json_string_value(json_object_get(header, texts[i].name));
@@ -63,9 +64,12 @@ static void assert_header(const json_t *header, const struct job_header *h)
     static const char *const lanes[] = {"normal", "high", "low"};
     jobq_id id;
 
-    cr_assert_str_eq(json_string_value(json_object_get(header, "lane")), lanes[h->flags & CODEC_FLAG_LANE]);
-    cr_assert_eq(json_is_true(json_object_get(header, "exhausted")), (h->flags & CODEC_FLAG_EXHAUSTED) != 0);
-    cr_assert_eq(jobq_id_parse(json_string_value(json_object_get(header, "id")), &id, NULL), JOBQ_OK);
+    cr_assert_str_eq(json_string_value(json_object_get(header, "lane")),
+                     lanes[h->flags & CODEC_FLAG_LANE]);
+    cr_assert_eq(json_is_true(json_object_get(header, "exhausted")),
+                 (h->flags & CODEC_FLAG_EXHAUSTED) != 0);
+    cr_assert_eq(jobq_id_parse(json_string_value(json_object_get(header, "id")), &id, NULL),
+                 JOBQ_OK);
     cr_assert_arr_eq(id.bytes, h->id.bytes, sizeof(id.bytes));
     assert_text(header, "type", h->type, h->type_len);
     assert_number(header, "flags", h->flags);
@@ -87,7 +91,8 @@ static void assert_encodes(const json_t *vector, const struct job_header *h)
 {
     const json_t *encoded = json_object_get(vector, "encoded");
     size_t len;
-    uint8_t *expected = hex_decode(json_string_value(encoded ? encoded : json_object_get(vector, "h")), &len);
+    uint8_t *expected =
+        hex_decode(json_string_value(encoded ? encoded : json_object_get(vector, "h")), &len);
     struct buf b;
 
     buf_init(&b, CODEC_HEADER_MAX);
@@ -108,7 +113,8 @@ Test(vectors, are_read_and_written_as_the_reference_says)
     json_array_foreach(json_object_get(doc, "headers"), i, vector) {
         const char *name = json_string_value(json_object_get(vector, "name"));
         const char *expected = json_string_value(json_object_get(vector, "result"));
-        static const char *const results[] = {[CODEC_OK] = "ok", [CODEC_NEWER] = "newer", [CODEC_CORRUPT] = "corrupt"};
+        static const char *const results[] = {
+            [CODEC_OK] = "ok", [CODEC_NEWER] = "newer", [CODEC_CORRUPT] = "corrupt"};
         size_t len;
         uint8_t *bytes = hex_decode(json_string_value(json_object_get(vector, "h")), &len);
         struct job_header h = {0};

@@ -18,7 +18,9 @@ Test(command, takes_flags_before_between_and_after_words)
 {
     struct args a;
     jobq_err err = {0};
-    cr_assert(PARSE(&a, "--json", "-c", "f", "job", "enqueue", "--lane=high", "t", "--queue", "q", "{}") == JOBQ_OK, "%s", err.msg);
+    cr_assert(PARSE(&a, "--json", "-c", "f", "job", "enqueue", "--lane=high", "t", "--queue", "q",
+                    "{}") == JOBQ_OK,
+              "%s", err.msg);
     cr_assert_str_eq(a.command->words, "job enqueue");
     cr_assert(args_has(&a, "json"));
     cr_assert_str_eq(args_value(&a, "config"), "f");
@@ -32,7 +34,9 @@ Test(command, takes_the_last_of_a_repeated_flag_and_anything_after_two_dashes)
 {
     struct args a;
     jobq_err err = {0};
-    cr_assert(PARSE(&a, "job", "enqueue", "--queue", "a", "--queue", "b", "--", "-t", "--json") == JOBQ_OK, "%s", err.msg);
+    cr_assert(PARSE(&a, "job", "enqueue", "--queue", "a", "--queue", "b", "--", "-t", "--json") ==
+                  JOBQ_OK,
+              "%s", err.msg);
     cr_assert_str_eq(args_value(&a, "queue"), "b");
     cr_assert(a.operand_count == 2 && strcmp(a.operands[0], "-t") == 0 && !args_has(&a, "json"));
 }
@@ -61,10 +65,12 @@ Test(command, has_limits)
 Test(command, has_a_table_that_can_be_read)
 {
     for (const struct command *c = command_table; c->words != NULL; c++) {
-        cr_assert(c->run != NULL && c->help != NULL && c->operands != NULL && c->min_operands <= c->max_operands);
+        cr_assert(c->run != NULL && c->help != NULL && c->operands != NULL &&
+                  c->min_operands <= c->max_operands);
         for (const struct command_flag *f = c->flags; f != NULL && f->name != NULL; f++) {
             for (const struct command_flag *g = command_globals; g->name != NULL; g++)
-                cr_assert(strcmp(f->name, g->name) != 0, "--%s of %s hides one of all", f->name, c->words);
+                cr_assert(strcmp(f->name, g->name) != 0, "--%s of %s hides one of all", f->name,
+                          c->words);
         }
     }
 }
@@ -83,15 +89,25 @@ Test(command, reads_times_with_their_zones)
         {"2026-01-02T04:04:05+01:00", 1767323045000},
         {"2026-01-01T21:34:05-05:30", 1767323045000},
     };
-    static const char *const bad[] = {"", "0", "-1", "now", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05Zx",
-                                      "2026-01-02T03:04:05+1:00x", "2026-01-02T03:04:05*01:00", "1960-01-02T03:04:05Z",
-                                      "2026-13-02T03:04:05Z", "2026-01-02T03:04:05+24:00"};
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "-1",
+                                      "now",
+                                      "2026-01-02",
+                                      "2026-01-02T03:04:05",
+                                      "2026-01-02T03:04:05Zx",
+                                      "2026-01-02T03:04:05+1:00x",
+                                      "2026-01-02T03:04:05*01:00",
+                                      "1960-01-02T03:04:05Z",
+                                      "2026-13-02T03:04:05Z",
+                                      "2026-01-02T03:04:05+24:00"};
     struct args a;
     jobq_err err = {0};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int64_t ms = -1;
         cr_assert(PARSE(&a, "job", "enqueue", "t", "--due", cases[i].text) == JOBQ_OK);
-        cr_assert(args_time(&a, "due", &ms, &err) == JOBQ_OK && ms == cases[i].ms, "%s: %lld", cases[i].text, (long long)ms);
+        cr_assert(args_time(&a, "due", &ms, &err) == JOBQ_OK && ms == cases[i].ms, "%s: %lld",
+                  cases[i].text, (long long)ms);
     }
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         int64_t ms = -1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* inspect against a Redis that answers anything: an error or a look, never a crash, an overrun or a leak. */
+/* inspect against a Redis that answers anything: an error or a look, never a crash, an overrun or a
+ * leak. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ struct liar {
     const char *fixed; /* if set: the one answer to everything after the greeting */
 };
 
-/* Answers are made with the C library alone: the test refuses memory to what is tested, in the same process. */
+/* Answers are made with the C library alone: the test refuses memory to what is tested, in the same
+ * process. */
 static uint64_t draw(struct liar *l, uint64_t below)
 {
     l->seed ^= l->seed << 13;
@@ -41,8 +43,10 @@ static void say_bulk(FILE *b, const char *bytes, size_t len)
 
 static void say_anything(struct liar *l, FILE *b, int depth)
 {
-    static const char *const words[] = {"", "1-1", "17", "F", "h", "p", "jobq", "name", "nan", "last-delivered-id", "x y"};
-    static const char *const numbers[] = {"0", "-1", "7", "9223372036854775807", "-9223372036854775808"};
+    static const char *const words[] = {
+        "", "1-1", "17", "F", "h", "p", "jobq", "name", "nan", "last-delivered-id", "x y"};
+    static const char *const numbers[] = {"0", "-1", "7", "9223372036854775807",
+                                          "-9223372036854775808"};
     char bytes[48];
     uint64_t kind = draw(l, depth > 3 ? 6 : 9);
     if (kind < 2) {
@@ -90,7 +94,8 @@ static void say_groups(struct liar *l, FILE *b)
 
 static void answer(struct liar *l, const struct fake_command *c, FILE *b)
 {
-    static const char info[] = "redis_version:7.0.0\r\nrole:master\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n";
+    static const char info[] =
+        "redis_version:7.0.0\r\nrole:master\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n";
     if (l->fixed != NULL)
         fputs(l->fixed, b);
     else if (draw(l, 100) < l->lies_in_100)
@@ -226,13 +231,14 @@ Test(inspect, survives_a_redis_that_lies)
         l.lies_in_100 = round % 3 == 0 ? 100 : round % 3 == 1 ? 20 : 4;
         for (int kind = 0; kind < 6; kind++) {
             int rc = look_once(&k, kind);
-            cr_assert(rc == JOBQ_OK || rc == JOBQ_EPROTO || rc == JOBQ_EREDIS || rc == JOBQ_ESTATE, "%d: %s", kind,
-                      jobq_error_name(rc));
+            cr_assert(rc == JOBQ_OK || rc == JOBQ_EPROTO || rc == JOBQ_EREDIS || rc == JOBQ_ESTATE,
+                      "%d: %s", kind, jobq_error_name(rc));
             fine += rc == JOBQ_OK;
             refused += rc != JOBQ_OK;
         }
     }
-    cr_assert(fine > 300 && refused > 300, "%d fine, %d refused: this tests only one of them", fine, refused);
+    cr_assert(fine > 300 && refused > 300, "%d fine, %d refused: this tests only one of them", fine,
+              refused);
     end(&k);
 }
 

@@ -22,7 +22,8 @@ static void expect_visible(const char *bytes, size_t len, const char *shown)
 
 Test(out, makes_control_characters_and_bad_bytes_visible)
 {
-    VISIBLE("plain \303\244 \342\202\254 \360\237\230\200", "plain \303\244 \342\202\254 \360\237\230\200");
+    VISIBLE("plain \303\244 \342\202\254 \360\237\230\200",
+            "plain \303\244 \342\202\254 \360\237\230\200");
     VISIBLE("a\nb\tc\rd\033[0m\177\000", "a\\nb\\tc\\rd\\x1b[0m\\x7f\\x00");
     VISIBLE("\302\233\302\200", "\\u009b\\u0080");
     VISIBLE("\342\200\256abc\342\201\246\357\273\277", "\\u202eabc\\u2066\\ufeff");
@@ -64,14 +65,17 @@ static char *shown(struct out *o, json_t *root, const struct out_section *s, int
     return text;
 }
 
-static const struct out_column columns[] = {
-    {"name", "NAME", OUT_TEXT}, {"n", "N", OUT_NUMBER}, {"age", "AGE", OUT_DURATION}, {"state", "STATE", OUT_STATE}};
+static const struct out_column columns[] = {{"name", "NAME", OUT_TEXT},
+                                            {"n", "N", OUT_NUMBER},
+                                            {"age", "AGE", OUT_DURATION},
+                                            {"state", "STATE", OUT_STATE}};
 static const struct out_section section = {"rows", columns, 4, "nothing"};
 
 static json_t *rows(void)
 {
-    return json_pack("{s:[{s:s,s:i,s:b,s:i,s:s},{s:s,s:i,s:n,s:s}]}", "rows", "name", "\303\244\303\244", "n", 7, "n_exact", 0,
-                     "age", 90000, "state", "ok", "name", "x", "n", 1234, "age", "state", "fault");
+    return json_pack("{s:[{s:s,s:i,s:b,s:i,s:s},{s:s,s:i,s:n,s:s}]}", "rows", "name",
+                     "\303\244\303\244", "n", 7, "n_exact", 0, "age", 90000, "state", "ok", "name",
+                     "x", "n", 1234, "age", "state", "fault");
 }
 
 Test(out, aligns_a_table_by_characters)
@@ -91,7 +95,9 @@ Test(out, colours_states_only_when_asked)
     struct out o = {.colour = true};
     int rc = 0;
     char *text = shown(&o, rows(), &section, &rc);
-    cr_assert(strstr(text, "\033[32mok\033[0m\n") != NULL && strstr(text, "\033[31mfault\033[0m\n") != NULL, "%s", text);
+    cr_assert(strstr(text, "\033[32mok\033[0m\n") != NULL &&
+                  strstr(text, "\033[31mfault\033[0m\n") != NULL,
+              "%s", text);
     free(text);
     o.json = true;
     text = shown(&o, rows(), &section, &rc);

@@ -8,8 +8,13 @@
 Test(inspect, reads_the_places_it_prints)
 {
     static const char *const places[] = {
-        "default/0/normal/1795412973659-0", "a.b:c_d-e/255/high/0-1", "q/1/recovered/18446744073709551615-18446744073709551615",
-        "q/2/low/5-5", "q/3/dead/1-2", "q/4/parked/1-2", "q/5/later/01a206f3-d7fd-7c54-842d-66aa3b4f5791",
+        "default/0/normal/1795412973659-0",
+        "a.b:c_d-e/255/high/0-1",
+        "q/1/recovered/18446744073709551615-18446744073709551615",
+        "q/2/low/5-5",
+        "q/3/dead/1-2",
+        "q/4/parked/1-2",
+        "q/5/later/01a206f3-d7fd-7c54-842d-66aa3b4f5791",
     };
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         struct inspect_place p;
@@ -23,9 +28,25 @@ Test(inspect, reads_the_places_it_prints)
 Test(inspect, refuses_what_is_no_place)
 {
     static const char *const bad[] = {
-        "", "/", "///", "q", "q/0", "q/0/high", "q/0/high/", "q/0/high/x", "q/0/high/1-1/x", "Q/0/high/1-1", "/0/high/1-1",
-        "q//high/1-1", "q/-1/high/1-1", "q/256/high/1-1", "q/0/middle/1-1", "q/0//1-1", "q/x/high/1-1",
-        "q/0/later/1-1", "q/0/high/01a206f3-d7fd-7c54-842d-66aa3b4f5791",
+        "",
+        "/",
+        "///",
+        "q",
+        "q/0",
+        "q/0/high",
+        "q/0/high/",
+        "q/0/high/x",
+        "q/0/high/1-1/x",
+        "Q/0/high/1-1",
+        "/0/high/1-1",
+        "q//high/1-1",
+        "q/-1/high/1-1",
+        "q/256/high/1-1",
+        "q/0/middle/1-1",
+        "q/0//1-1",
+        "q/x/high/1-1",
+        "q/0/later/1-1",
+        "q/0/high/01a206f3-d7fd-7c54-842d-66aa3b4f5791",
     };
     char longest[400];
     struct inspect_place p;

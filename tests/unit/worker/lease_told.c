@@ -72,7 +72,8 @@ void tell_look(struct lease *l, const struct told *alive, size_t n, int64_t now_
     jobq_err err;
     for (size_t i = 0; i < n; i++) {
         bool fenced = alive[i].counter == FENCED;
-        int rc = lease_look_peer(l, alive[i].name, fenced, fenced ? -1 : alive[i].counter, now_ms, &err);
+        int rc =
+            lease_look_peer(l, alive[i].name, fenced, fenced ? -1 : alive[i].counter, now_ms, &err);
         cr_assert_eq(rc, JOBQ_OK);
     }
     lease_look_done(l, now_ms);

@@ -46,8 +46,10 @@ Test(drain, of_an_idle_jobd_ends_at_once)
 
 Test(drain, waits_for_what_runs_what_is_read_and_what_is_unanswered)
 {
-    static const struct drain_view busy[] = {
-        {.running = 1}, {.reading = true}, {.unsettled = 1}, {.running = 3, .reading = true, .unsettled = 9}};
+    static const struct drain_view busy[] = {{.running = 1},
+                                             {.reading = true},
+                                             {.unsettled = 1},
+                                             {.running = 3, .reading = true, .unsettled = 9}};
     for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
         struct drain d = {0};
         drain_begin(&d, GRACE, 0);
@@ -132,7 +134,8 @@ Test(drain, stops_in_bounded_time_with_redis_down)
         drain_begin(&d, GRACE, 0);
         while ((a = wait_for_act(&d, &stuck[i], &now)) != DRAIN_LEAVE)
             cr_assert(a == DRAIN_ASK || a == DRAIN_KILL);
-        cr_assert_eq(now, GRACE + DRAIN_LEAVE_MS, "once the grace is over it waits no longer than this");
+        cr_assert_eq(now, GRACE + DRAIN_LEAVE_MS,
+                     "once the grace is over it waits no longer than this");
         struct drain_view leaving = stuck[i];
         leaving.leaving = 4;
         cr_assert_eq(wait_for_act(&d, &leaving, &now), DRAIN_STOP);
@@ -152,8 +155,8 @@ Test(drain, is_never_due_for_nothing)
             for (int64_t now = 0; now < GRACE + 4 * DRAIN_LEAVE_MS; now += 100) {
                 while (drain_next(&d, &views[i], now) != DRAIN_WAIT)
                     ;
-                cr_assert_gt(drain_due_ms(&d), now, "view %zu, grace %lld, at %lld", i, (long long)graces[k],
-                             (long long)now);
+                cr_assert_gt(drain_due_ms(&d), now, "view %zu, grace %lld, at %lld", i,
+                             (long long)graces[k], (long long)now);
             }
         }
 }

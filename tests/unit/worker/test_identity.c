@@ -112,7 +112,8 @@ Test(identity, is_nobodys_while_another_lives)
     char predecessor[128] = "x";
     struct identity *id = must_open(predecessor, sizeof(predecessor)), *second = NULL;
     jobq_err err;
-    cr_assert_eq(identity_open(dir, "one", &second, predecessor, sizeof(predecessor), &err), JOBQ_ECONFIG);
+    cr_assert_eq(identity_open(dir, "one", &second, predecessor, sizeof(predecessor), &err),
+                 JOBQ_ECONFIG);
     cr_assert_null(second);
     cr_assert_not_null(strstr(err.msg, "--instance"), "%s", err.msg);
     identity_close(id);
@@ -212,21 +213,26 @@ Test(identity, follows_no_link_and_says_what_is_wrong_with_the_directory)
     struct identity *id = NULL;
     jobq_err err;
     cr_assert_eq(symlink("/dev/null", state), 0);
-    cr_assert_eq(identity_open(dir, "one", &id, predecessor, sizeof(predecessor), &err), JOBQ_ECONFIG);
+    cr_assert_eq(identity_open(dir, "one", &id, predecessor, sizeof(predecessor), &err),
+                 JOBQ_ECONFIG);
     unlink(state);
     snprintf(path, sizeof(path), "%s/missing/deeper", dir);
-    cr_assert_eq(identity_open(path, "one", &id, predecessor, sizeof(predecessor), &err), JOBQ_ECONFIG);
+    cr_assert_eq(identity_open(path, "one", &id, predecessor, sizeof(predecessor), &err),
+                 JOBQ_ECONFIG);
     cr_assert_not_null(strstr(err.msg, "--state-dir"), "%s", err.msg);
     write_state("");
-    cr_assert_eq(identity_open(state, "one", &id, predecessor, sizeof(predecessor), &err), JOBQ_ECONFIG);
+    cr_assert_eq(identity_open(state, "one", &id, predecessor, sizeof(predecessor), &err),
+                 JOBQ_ECONFIG);
     cr_assert_null(id);
     char *far = malloc(5001);
     cr_assert_not_null(far);
     memset(far, 'x', 5000);
     far[5000] = '\0';
-    cr_assert_eq(identity_open(dir, far, &id, predecessor, sizeof(predecessor), &err), JOBQ_ECONFIG);
+    cr_assert_eq(identity_open(dir, far, &id, predecessor, sizeof(predecessor), &err),
+                 JOBQ_ECONFIG);
     free(far);
     mem_fail_at(1, 0);
-    cr_assert_eq(identity_open(dir, "one", &id, predecessor, sizeof(predecessor), &err), JOBQ_ENOMEM);
+    cr_assert_eq(identity_open(dir, "one", &id, predecessor, sizeof(predecessor), &err),
+                 JOBQ_ENOMEM);
     mem_fail_at(0, 0);
 }

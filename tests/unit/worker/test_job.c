@@ -75,17 +75,32 @@ static bool passes(const char *entry)
 
 Test(executor_env, lets_what_handlers_need_pass)
 {
-    static const char *const names[] = {"PATH=/bin", "HOME=/", "LANG=C", "LC_ALL=C", "LC_TIME=", "TZ=UTC", "TMPDIR=/x",
-        "LD_LIBRARY_PATH=/l", "PGHOST=h", "PGPASSFILE=/p", "PGSERVICE=s", "PGSSLMODE=require", "PGUSER=u"};
+    static const char *const names[] = {
+        "PATH=/bin", "HOME=/",        "LANG=C",      "LC_ALL=C",
+        "LC_TIME=",  "TZ=UTC",        "TMPDIR=/x",   "LD_LIBRARY_PATH=/l",
+        "PGHOST=h",  "PGPASSFILE=/p", "PGSERVICE=s", "PGSSLMODE=require",
+        "PGUSER=u"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         cr_assert(passes(names[i]), "%s", names[i]);
 }
 
 Test(executor_env, keeps_secrets_and_all_else_back)
 {
-    static const char *const names[] = {"PGPASSWORD=x", "JOBQ_REDIS=redis://:secret@h", "REDIS_URL=x", "AWS_SECRET_KEY=x",
-        "LD_PRELOAD=/evil.so", "LD_AUDIT=/evil.so", "PATHX=1", "XPATH=1", "PATH", "", "=", "HOMEPAGE=1", "NOTIFY_SOCKET=/n",
-        "JOBQ_CRASH_ATX=1", "lang=C"};
+    static const char *const names[] = {"PGPASSWORD=x",
+                                        "JOBQ_REDIS=redis://:secret@h",
+                                        "REDIS_URL=x",
+                                        "AWS_SECRET_KEY=x",
+                                        "LD_PRELOAD=/evil.so",
+                                        "LD_AUDIT=/evil.so",
+                                        "PATHX=1",
+                                        "XPATH=1",
+                                        "PATH",
+                                        "",
+                                        "=",
+                                        "HOMEPAGE=1",
+                                        "NOTIFY_SOCKET=/n",
+                                        "JOBQ_CRASH_ATX=1",
+                                        "lang=C"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         cr_assert(!passes(names[i]), "%s", names[i]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lease's own proof of life: when beats are sent, what they prove, and until when jobs may be started.
+ * The lease's own proof of life: when beats are sent, what they prove, and until when jobs may be
+ * started.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -86,7 +87,8 @@ Test(lease, ends_the_right_to_start_a_beat_before_the_lease)
     struct lease *l = new_lease("me", LEASE);
     lease_registered(l, 1000, 1500);
     cr_assert(lease_may_start(l, 1000 + LEASE - BEAT - 1));
-    cr_assert(!lease_may_start(l, 1000 + LEASE - BEAT), "proof counts from the sending, not from the answer");
+    cr_assert(!lease_may_start(l, 1000 + LEASE - BEAT),
+              "proof counts from the sending, not from the answer");
     cr_assert_eq(lease_proof_ends_ms(l), 1000 + LEASE - BEAT);
     cr_assert(beat_is_sent(l, 3000));
     cr_assert_eq(tell_beat(l, ALONE, 1, 3000, 6900), JOBQ_OK);

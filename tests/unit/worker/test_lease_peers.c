@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lease's judgement of others, in a world of one observer and a few peers: who is fenced, when, and who never is.
+ * The lease's judgement of others, in a world of one observer and a few peers: who is fenced, when,
+ * and who never is.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@ struct world {
     bool frozen;                /* Redis does not answer */
     bool beating, looking;      /* asked while it was frozen */
     int64_t beat_sent;
-    int fences, refused, reaps, reap_parts; /* reap_parts: how often a reap says that there is more */
+    int fences, refused, reaps, reap_parts; /* reap_parts: how often a reap says that there is
+                                             * more */
     enum lease_result reap_result;
     int64_t first_fence_ms, last_reap_ms;
     char victim[64];
@@ -134,7 +136,8 @@ static void observe(struct world *w)
 static void peers_beat(struct world *w)
 {
     for (size_t i = 1; i < w->n; i++)
-        if (w->beats[i] && w->alive[i].counter != FENCED && (w->now + 70 * (int64_t)i) % BEAT < STEP)
+        if (w->beats[i] && w->alive[i].counter != FENCED &&
+            (w->now + 70 * (int64_t)i) % BEAT < STEP)
             w->alive[i].counter++;
 }
 
@@ -187,7 +190,8 @@ Test(peers, who_fall_silent_are_fenced_after_five_own_beats_and_reaped)
     live(&w, 2 * LEASE);
     cr_assert_eq(w.fences, 1);
     cr_assert_str_eq(w.victim, "p1");
-    cr_assert_geq(w.first_fence_ms - silent, (LEASE_BEATS - 1) * BEAT, "after %lld ms", (long long)(w.first_fence_ms - silent));
+    cr_assert_geq(w.first_fence_ms - silent, (LEASE_BEATS - 1) * BEAT, "after %lld ms",
+                  (long long)(w.first_fence_ms - silent));
     cr_assert_leq(w.first_fence_ms - silent, LEASE + BEAT);
     cr_assert_eq(w.reaps, 1);
     cr_assert_eq(w.n, 1);
@@ -327,7 +331,8 @@ Test(peers, outlive_a_frozen_redis)
     close_world(&w);
 }
 
-/* The last look before Redis stood still found it absent; it was back before anybody could see it. */
+/* The last look before Redis stood still found it absent; it was back before anybody could see
+ * it. */
 Test(peers, absent_in_the_last_look_before_a_freeze_outlive_it)
 {
     struct world w;
@@ -596,7 +601,8 @@ Test(peers, are_fenced_later_by_later_ranks)
         cr_assert_eq(later - first, (int64_t)rank * LEASE_RANK_MS);
         ranks |= 1u << rank;
     }
-    cr_assert_geq(__builtin_popcount(ranks), PEERS / 2, "too few different ranks: the test tells nothing");
+    cr_assert_geq(__builtin_popcount(ranks), PEERS / 2,
+                  "too few different ranks: the test tells nothing");
 }
 
 Test(peers, names_that_no_incarnation_has_are_left_alone)

@@ -7,7 +7,8 @@
 static const struct retry_limits LIMITS = {
     .backoff_ms = 1000, .backoff_cap_ms = 60000, .max_attempts = 10, .crash_budget = 3};
 
-static struct retry_decision decide(enum retry_event event, struct job_header h, int64_t delay_ms, uint64_t random)
+static struct retry_decision decide(enum retry_event event, struct job_header h, int64_t delay_ms,
+                                    uint64_t random)
 {
     return retry_decide(event, &h, delay_ms, &LIMITS, random);
 }
@@ -56,17 +57,20 @@ Test(retry, a_delay_asked_for_is_kept)
     cr_assert_eq(decide(RETRY_FAILED, (struct job_header){0}, 123456789, 77).delay_ms, 123456789);
     cr_assert_eq(decide(RETRY_SNOOZED, (struct job_header){0}, 0, 77).delay_ms, 0);
     cr_assert_eq(decide(RETRY_SNOOZED, (struct job_header){0}, 5, 77).delay_ms, 5);
-    cr_assert_eq(decide(RETRY_SNOOZED, (struct job_header){0}, -1, 77).delay_ms, RETRY_SNOOZE_DEFAULT_MS);
+    cr_assert_eq(decide(RETRY_SNOOZED, (struct job_header){0}, -1, 77).delay_ms,
+                 RETRY_SNOOZE_DEFAULT_MS);
 }
 
 Test(retry, no_limits_overflow)
 {
-    static const int64_t values[] = {0, 1, 3, INT64_MAX / 2, INT64_MAX / 2 + 1, INT64_MAX - 1, INT64_MAX};
+    static const int64_t values[] = {
+        0, 1, 3, INT64_MAX / 2, INT64_MAX / 2 + 1, INT64_MAX - 1, INT64_MAX};
     uint64_t seed = 9;
     for (size_t b = 0; b < ARRAY_LEN(values); b++) {
         for (size_t c = 0; c < ARRAY_LEN(values); c++) {
             struct retry_limits limits = {values[b], values[c], 65536, 3};
-            for (uint32_t failures = 0; failures <= UINT16_MAX; failures += failures < 70 ? 1 : 5000) {
+            for (uint32_t failures = 0; failures <= UINT16_MAX;
+                 failures += failures < 70 ? 1 : 5000) {
                 struct job_header h = {.attempts = (uint16_t)failures};
                 struct retry_decision d = retry_decide(RETRY_FAILED, &h, -1, &limits, prng(&seed));
                 cr_assert(d.delay_ms >= 0 && d.delay_ms <= limits.backoff_cap_ms);
@@ -76,13 +80,15 @@ Test(retry, no_limits_overflow)
     }
     struct retry_limits limits = {1, INT64_MAX, 65536, 3};
     struct job_header h = {.attempts = 1000};
-    cr_assert_eq(retry_decide(RETRY_FAILED, &h, -1, &limits, INT64_MAX).delay_ms, INT64_MAX, "the cap is reached");
+    cr_assert_eq(retry_decide(RETRY_FAILED, &h, -1, &limits, INT64_MAX).delay_ms, INT64_MAX,
+                 "the cap is reached");
 }
 
 Test(retry, the_last_allowed_failure_is_the_end)
 {
     for (uint16_t attempts = 0; attempts < 20; attempts++) {
-        struct retry_decision d = decide(RETRY_FAILED, (struct job_header){.attempts = attempts, .crashes = 2}, -1, 5);
+        struct retry_decision d =
+            decide(RETRY_FAILED, (struct job_header){.attempts = attempts, .crashes = 2}, -1, 5);
         cr_assert_eq(d.action, attempts + 1 < 10 ? CLAIM_LATER : CLAIM_DEAD);
         cr_assert_eq(d.attempts, attempts + 1);
         cr_assert_eq(d.crashes, 2, "a failure is no crash");
@@ -97,7 +103,8 @@ Test(retry, the_last_allowed_failure_is_the_end)
 Test(retry, crashes_have_a_budget_of_their_own)
 {
     for (uint8_t crashes = 0; crashes < 6; crashes++) {
-        struct retry_decision d = decide(RETRY_CRASHED, (struct job_header){.attempts = 9, .crashes = crashes}, -1, 5);
+        struct retry_decision d =
+            decide(RETRY_CRASHED, (struct job_header){.attempts = 9, .crashes = crashes}, -1, 5);
         cr_assert_eq(d.action, crashes + 1 < 3 ? CLAIM_RECOVERED : CLAIM_DEAD);
         cr_assert_eq(d.count, crashes + 1 < 3 ? CLAIM_COUNT_CRASHED : CLAIM_COUNT_DEAD);
         cr_assert_eq(d.crashes, crashes + 1);
@@ -156,7 +163,8 @@ Test(retry, what_cannot_work_is_buried_with_its_reason)
         cr_assert_eq(d.action, rows[i].action);
         cr_assert_eq(d.reason, rows[i].reason);
         cr_assert_eq(d.count, rows[i].count);
-        cr_assert(d.attempts == rows[i].attempts && d.crashes == 1 && d.releases == 2 && d.delay_ms == 0);
+        cr_assert(d.attempts == rows[i].attempts && d.crashes == 1 && d.releases == 2 &&
+                  d.delay_ms == 0);
     }
     struct retry_decision d = decide(RETRY_UNKNOWN, h, 999, 5);
     cr_assert(d.action == CLAIM_PARKED && d.count == CLAIM_COUNT_PARKED);

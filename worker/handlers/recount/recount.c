@@ -3,7 +3,7 @@
  * recount: puts a forum's stored counters right.
  *
  *   stats.recount      {"kind": "threads" | "categories" | "users", "ids": […]}
- *   stats.recount_all  {"kind": …, "after_id": n}   a chunk of ids above n (absent: from the start);
+ *   stats.recount_all  {"kind": …, "after_id": n} a chunk of ids above n (absent: from the start);
  *                                               enqueues the next chunk as its child
  *
  * Both run inside the runtime's transaction: the counters, the record that the job is done and
