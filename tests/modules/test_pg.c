@@ -235,10 +235,13 @@ static int run_pg_checkstate(const jobq_job_view *job, const jobq_host *host, vo
     static const char check[] =
         "SELECT concat_ws(' ',"
         " CASE WHEN current_setting('timezone') = 'Asia/Tokyo' THEN 'timezone' END,"
-        " CASE WHEN current_setting('statement_timeout') LIKE '123456%' THEN 'statement_timeout' END,"
-        " CASE WHEN current_setting('transaction_isolation') <> 'read committed' THEN 'isolation' END,"
+        " CASE WHEN current_setting('statement_timeout') LIKE '123456%' THEN 'statement_timeout' "
+        "END,"
+        " CASE WHEN current_setting('transaction_isolation') <> 'read committed' THEN 'isolation' "
+        "END,"
         " CASE WHEN to_regclass('pg_temp.left_behind') IS NOT NULL THEN 'temporary table' END,"
-        " (SELECT 'advisory lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() LIMIT 1),"
+        " (SELECT 'advisory lock' FROM pg_locks WHERE locktype = 'advisory' AND pid = "
+        "pg_backend_pid() LIMIT 1),"
         " (SELECT 'listen' FROM pg_listening_channels() LIMIT 1),"
         " (SELECT 'prepared statement' FROM pg_prepared_statements LIMIT 1),"
         " (SELECT 'cursor' FROM pg_cursors WHERE name = 'left_behind'))";

@@ -294,11 +294,11 @@ Test(effect, names_job_and_type_in_its_session_and_limits_it)
 
     pg_do(p, "CREATE TABLE seen (name text, value text)");
     rig_expect(
-        db_run(
-            r, &id, "sql",
-            "{\"sql\":\"INSERT INTO seen SELECT name, setting FROM pg_settings WHERE name IN"
-            " ('application_name', 'transaction_isolation', 'lock_timeout', 'client_connection_check_interval',"
-            " 'idle_in_transaction_session_timeout', 'statement_timeout')\"}"),
+        db_run(r, &id, "sql",
+               "{\"sql\":\"INSERT INTO seen SELECT name, setting FROM pg_settings WHERE name IN"
+               " ('application_name', 'transaction_isolation', 'lock_timeout', "
+               "'client_connection_check_interval',"
+               " 'idle_in_transaction_session_timeout', 'statement_timeout')\"}"),
         FRAME_V_DONE, NULL);
     seen = pg_str(p, "SELECT string_agg(name || '=' || value, ' ' ORDER BY name) FROM seen"
                      " WHERE name NOT LIKE '%%timeout' OR name = 'lock_timeout'");

@@ -26,10 +26,10 @@ TestSuite(errors, .init = set_up, .fini = tear_down);
 static const char *failing_until(const char *state, int n)
 {
     pg_do(p, "CREATE SEQUENCE IF NOT EXISTS tries; ALTER SEQUENCE tries RESTART");
-    return fmt(
-        "{\"sql\":\"DO $$BEGIN IF nextval('tries') < %d THEN RAISE EXCEPTION 'planted' USING ERRCODE = '%s';"
-        " END IF; END$$\"}",
-        n, state);
+    return fmt("{\"sql\":\"DO $$BEGIN IF nextval('tries') < %d THEN RAISE EXCEPTION 'planted' "
+               "USING ERRCODE = '%s';"
+               " END IF; END$$\"}",
+               n, state);
 }
 
 static long long tries(void)

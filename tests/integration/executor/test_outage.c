@@ -200,10 +200,9 @@ Test(outage, of_the_executor_cancels_its_sql)
     struct rig *r = db_rig(p, NULL);
 
     (void)rig_give(r, &(struct rig_job){.type = "pg_deaf"});
-    db_wait(
-        p,
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
-        " AND pid <> pg_backend_pid()");
+    db_wait(p, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state "
+               "= 'active'"
+               " AND pid <> pg_backend_pid()");
     child_signal_group(&r->child, SIGKILL);
     rig_wait(r, rig_has_ended);
     db_wait(p, "SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'"
@@ -237,9 +236,8 @@ Test(outage, by_a_missing_right_says_how_to_mend_it)
 {
     struct rig *r;
 
-    pg_do(
-        p,
-        "CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA jobq TO worker; GRANT SELECT ON jobq.done TO worker");
+    pg_do(p, "CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA jobq TO worker; GRANT SELECT ON "
+             "jobq.done TO worker");
     r = db_rig_of(fmt("%s user=worker", p->conninfo), NULL, NULL);
     rig_wait(r, db_is_down);
     cr_assert(strstr(r->pg_text, "role worker may not read and write \"jobq\".done"), "%s",
@@ -260,9 +258,8 @@ Test(outage, by_a_server_that_is_read_only_is_no_failure_of_a_job)
     rig_wait(r, db_is_down);
     cr_assert(strstr(r->pg_text, "read-only"), "%s", r->pg_text);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_RELEASE, "read-only");
-    pg_do(
-        p,
-        "SET default_transaction_read_only TO off; ALTER DATABASE test RESET default_transaction_read_only");
+    pg_do(p, "SET default_transaction_read_only TO off; ALTER DATABASE test RESET "
+             "default_transaction_read_only");
     rig_wait(r, db_is_up);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
     rig_free(r);
