@@ -368,7 +368,8 @@ Test(client_faults, no_redis_at_all)
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
-    redis_kill(redis);
+    must_enqueue(tcp, &job, NULL);
+    redis_kill(redis); /* both connections are dead, and it must be noticed before a job is in them */
     for (int i = 0; i < 2; i++) {
         int64_t from = now_ms();
         must_reject(i == 0 ? c : tcp, &job, JOBQ_CAUSE_UNREACHABLE);

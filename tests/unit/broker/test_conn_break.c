@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/base.h"
 #include "tests/unit/broker/conn_helpers.h"
@@ -141,6 +142,50 @@ Test(conn, reports_a_reset_at_every_byte_of_the_replies)
         bool sent;
         cr_assert_eq(call_pieces(&p, &done, &sent, &err), JOBQ_ECONN, "%zu", stop);
         cr_assert_leq(done, whole_replies(stop));
+    }
+}
+
+/* Replies that fill one read to its last byte, and then the end. */
+static void serve_full_read(void *ctx, int fd, int number)
+{
+    static char line[16384];
+    struct fake_command c;
+
+    (void)ctx;
+    (void)number;
+    if (!fake_greet(fd) || !fake_read_command(fd, &c))
+        return;
+    fake_command_done(&c);
+    memset(line, 'x', sizeof(line));
+    line[0] = '+';
+    memcpy(line + sizeof(line) - 2, "\r\n", 2);
+    fake_write(fd, line, sizeof(line));
+}
+
+/* The reply and the end behind it wait in the socket. */
+static bool is_all_there(void *ctx)
+{
+    struct pollfd p = {.fd = conn_fd(ctx), .events = POLLRDHUP};
+    int bytes = 0;
+
+    return ioctl(p.fd, FIONREAD, &bytes) == 0 && bytes == 16384 && poll(&p, 1, 0) == 1;
+}
+
+Test(conn, gives_a_reply_that_ends_where_the_connection_does)
+{
+    for (int i = 0; i < 20; i++) {
+        struct fake *f = fake_start(i % 2 == 0, serve_full_read, NULL);
+        struct conn *c = connected(f);
+        struct redisReply *r = NULL;
+        ask(c);
+        cr_assert_eq(conn_flush(c, NULL), JOBQ_OK);
+        cr_assert(wait_until(now_ms() + LONG_MS, is_all_there, c));
+        cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_OK);
+        cr_assert_eq(r->len, 16381);
+        freeReplyObject(r);
+        cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_ECONN);
+        conn_free(c);
+        fake_stop(f);
     }
 }
 

@@ -94,24 +94,27 @@ Test(answers, wait_for_what_passes)
 
 Test(answers, load_the_script_once_and_repeat)
 {
-    jobq_job jobs[50];
-    jobq_answer answers[50];
+    enum { N = 3000 }; /* more than fit into the pipe at once */
+    jobq_job *jobs = calloc(N, sizeof(*jobs));
+    jobq_answer *answers = calloc(N, sizeof(*answers));
     jobq_client *c;
 
     m = (struct mini){0};
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < N; i++) {
         jobs[i] = plain_job();
-        jobs[i].delay_ms = i % 2 == 0 ? 1000 : 0;
+        jobs[i].delay_ms = i % 5 == 0 ? 0 : 1000;
     }
     c = open_client(mini_start(&m), LONG_MS);
-    cr_assert_eq(jobq_enqueue_many(c, jobs, 50, answers, NULL), JOBQ_OK);
+    cr_assert_eq(jobq_enqueue_many(c, jobs, N, answers, NULL), JOBQ_OK);
     jobq_client_close(c);
     mini_stop(&m);
-    cr_assert_eq(m.stored, 50u);
+    cr_assert_eq(m.stored, (size_t)N);
     cr_assert_eq(m.loads, 1u);
-    cr_assert_eq(m.script_calls, 50u, "25 that met NOSCRIPT, 25 repeated");
-    for (int i = 0; i < 50; i++)
+    cr_assert_leq(m.script_calls, N * 4u / 5 + 1000, "more than a window met NOSCRIPT");
+    for (int i = 0; i < N; i += 11)
         cr_assert_eq(mini_count(&m, &answers[i].id), 1u);
+    free(jobs);
+    free(answers);
 }
 
 Test(answers, give_up_on_a_script_that_cannot_be_loaded)
