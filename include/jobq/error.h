@@ -73,8 +73,8 @@ typedef enum jobq_cause {
  * allowed. Untouched on success. msg is NUL-terminated, one line, without a secret.
  */
 typedef struct jobq_err {
-    int code;
-    char msg[256];
+    int code;      /**< the code that the function returned */
+    char msg[256]; /**< what, where and, where there is one, the way to mend it */
 } jobq_err;
 
 JOBQ_BEGIN
@@ -82,41 +82,72 @@ JOBQ_BEGIN
 /**
  * The fixed text of a code, for example "timed out".
  *
- * @param code JOBQ_OK or a JOBQ_E… number; any other number gives "unknown error".
- * @return a constant string; never free it. Safe from any thread, before and after fork.
+ * Safe from any thread, before and after fork.
+ *
+ * @param code JOBQ_OK or a JOBQ_E… number.
+ * @return a constant string, never NULL, never to be freed; "unknown error" for any other number.
  */
 JOBQ_API const char *jobq_strerror(int code);
 
 /**
- * The name of a code, for example "ETIMEDOUT". Same rules as jobq_strerror().
+ * The name of a code, for example "ETIMEDOUT".
+ *
+ * Safe from any thread, before and after fork.
+ *
+ * @param code JOBQ_OK or a JOBQ_E… number.
+ * @return a constant string, never NULL, never to be freed; "unknown" for any other number.
  */
 JOBQ_API const char *jobq_error_name(int code);
 
 /**
  * Whether the same call may succeed later without any change by the caller.
  *
+ * Safe from any thread, before and after fork.
+ *
  * @param code JOBQ_OK or a JOBQ_E… number.
- * @return true if worth retrying; false otherwise and for unknown numbers. Safe from any thread.
+ * @return true if worth retrying; false otherwise, for JOBQ_OK and for unknown numbers.
  */
 JOBQ_API bool jobq_is_retryable(int code);
 
 /**
  * The exit status a command-line program should give for a code (sysexits where one fits).
  *
- * @param code JOBQ_OK (gives 0) or a JOBQ_E… number (unknown ones give 70). Safe from any thread.
+ * Safe from any thread, before and after fork.
+ *
+ * @param code JOBQ_OK or a JOBQ_E… number.
+ * @return 0 for JOBQ_OK, 1 to 78 for a code, 70 for any other number.
  */
 JOBQ_API int jobq_exit_status(int code);
 
 /**
- * The word for a cause, for example "out_of_memory"; "unknown" for a number outside the list.
- * A constant string; never free it. Safe from any thread.
+ * The word for a cause, for example "out_of_memory".
+ *
+ * Safe from any thread, before and after fork.
+ *
+ * @param cause what jobq_answer.cause says.
+ * @return a constant string, never NULL, never to be freed; "unknown" for a number outside the
+ *         list.
  */
 JOBQ_API const char *jobq_cause_name(jobq_cause cause);
 
-/** Whether a job refused for this cause may be taken later unchanged. Safe from any thread. */
+/**
+ * Whether a job refused for this cause may be taken later unchanged.
+ *
+ * Safe from any thread, before and after fork.
+ *
+ * @param cause what jobq_answer.cause says.
+ * @return true if worth retrying; false otherwise, for JOBQ_CAUSE_NONE and for unknown numbers.
+ */
 JOBQ_API bool jobq_cause_is_retryable(jobq_cause cause);
 
-/** The exit status a command-line program should give for this cause. Safe from any thread. */
+/**
+ * The exit status a command-line program should give for a job refused for this cause.
+ *
+ * Safe from any thread, before and after fork.
+ *
+ * @param cause what jobq_answer.cause says.
+ * @return 0 for JOBQ_CAUSE_NONE, 2 to 77 for a cause, 70 for any other number.
+ */
 JOBQ_API int jobq_cause_exit_status(jobq_cause cause);
 
 JOBQ_END

@@ -63,108 +63,165 @@ enum jobq_handler_flag {
  * Fields are only ever added at the end; size tells what is there.
  */
 typedef struct jobq_job_view {
-    size_t size;
-    const char *id;       /**< 36 characters, NUL-terminated; the same in every delivery of the
-                               job */
-    const char *type;
-    const char *queue;
-    const char *payload;  /**< the bytes as enqueued, followed by a NUL that is not counted */
-    size_t payload_len;   /**< bytes */
-    uint32_t attempt;     /**< 1 in the first run; failures counted so far, plus one */
-    uint32_t max_attempts;
-    int64_t soft_ms;      /**< CLOCK_MONOTONIC ms at which the soft limit is reached */
-    int64_t hard_ms;      /**< CLOCK_MONOTONIC ms at which the process group is killed */
-    int64_t enqueued_ms;  /**< Unix ms, by Redis's clock */
+    size_t size;           /**< sizeof(jobq_job_view) of the executor */
+    const char *id;        /**< 36 characters, NUL-terminated; the same in every delivery */
+    const char *type;      /**< the type that chose this handler, NUL-terminated */
+    const char *queue;     /**< the queue it was enqueued into, NUL-terminated */
+    const char *payload;   /**< the bytes as enqueued, followed by a NUL that is not counted */
+    size_t payload_len;    /**< bytes */
+    uint32_t attempt;      /**< 1 in the first run; failures counted so far, plus one */
+    uint32_t max_attempts; /**< the attempt with this number is the last one */
+    int64_t soft_ms;       /**< CLOCK_MONOTONIC ms at which the soft limit is reached */
+    int64_t hard_ms;       /**< CLOCK_MONOTONIC ms at which the process group is killed */
+    int64_t enqueued_ms;   /**< Unix ms, by Redis's clock */
 } jobq_job_view;
 
 /** A job that a handler enqueues. Zero or NULL means not set. */
 typedef struct jobq_child {
     size_t size;              /**< sizeof(jobq_child) */
-    const char *type;
+    const char *type;         /**< names its handler, 1 to 64 of [a-z0-9_.:-] */
     const char *queue;        /**< NULL: the parent's */
-    const char *payload;      /**< JSON object, NUL-terminated, or payload_len bytes */
-    size_t payload_len;
+    const char *payload;      /**< a JSON object in UTF-8; NULL: "{}" */
+    size_t payload_len;       /**< bytes of payload; 0 with a payload: it is NUL-terminated */
     int lane;                 /**< 0 normal, 1 high, 2 low */
-    int64_t delay_ms;
-    int64_t expires_after_ms;
-    uint32_t max_attempts;
-    uint32_t soft_limit_ms;
-    uint32_t hard_limit_ms;
-    const char *unique_key;
+    int64_t delay_ms;         /**< start not before so many ms after it is sent */
+    int64_t expires_after_ms; /**< not started so many ms after it is sent: never started */
+    uint32_t max_attempts;  /**< failures before it is dead, 1 to 65535; 0: the worker's setting */
+    uint32_t soft_limit_ms; /**< running time after which its handler is asked to stop */
+    uint32_t hard_limit_ms; /**< running time after which it is killed */
+    const char *unique_key; /**< 1 to 255 bytes of UTF-8; while a job holds it, it is not stored */
 } jobq_child;
 
 /**
  * What the runtime offers to a running handler. Only on the thread that called run(), only until it
- * returns. Functions are only ever added at the end; size tells what is there.
+ * returns; not in a child that the handler forks. Functions are only ever added at the end; size
+ * tells what is there.
  */
 typedef struct jobq_host {
-    size_t size;
-    void *ctx; /**< pass it back as the first argument of every function */
+    size_t size; /**< sizeof(jobq_host) of the executor */
+    void *ctx;   /**< pass it back as the first argument of every function */
 
-    /** Writes one log line that carries the job's id, type, queue and attempt. text is copied, cut
-     * at 1 KiB. */
+    /**
+     * Writes one log line that carries the job's id, type, queue and attempt.
+     *
+     * @param level an enum jobq_log_level.
+     * @param text borrowed for the call, NUL-terminated, cut at JOBQ_HANDLER_TEXT_MAX; NULL: no
+     *        line.
+     */
     void (*log)(void *ctx, int level, const char *text);
 
-    /** Non-zero once the soft limit is reached or jobd drains: finish or return JOBQ_SNOOZE or
-     * JOBQ_RETRY soon. */
+    /**
+     * Whether to finish, or to return JOBQ_SNOOZE or JOBQ_RETRY, soon. Cheap enough for every turn
+     * of a loop.
+     *
+     * @return 1 once the soft limit is reached or jobd drains; 0 before.
+     */
     int (*should_stop)(void *ctx);
 
-    /** Tells how far the job is, 0 to 100. Kept in the log. */
+    /**
+     * Tells how far the job is; seen in the log.
+     *
+     * @param percent 0 to 100; what is outside is moved to the nearer end.
+     */
     void (*progress)(void *ctx, int percent);
 
-    /** Keeps a JSON value as the job's result. json is copied; at most 64 KiB. 0, or -1 if it was
-     * refused. */
+    /**
+     * Keeps a JSON value as the job's result, in place of an earlier one; seen in the log.
+     *
+     * @param json borrowed for the call; need not be NUL-terminated.
+     * @param len bytes, at most 65536.
+     * @return 0; -1: not JSON, too long, or no memory; an earlier result stays.
+     */
     int (*set_result)(void *ctx, const char *json, size_t len);
 
     /**
      * Enqueues a job. It is sent if and only if this run ends in JOBQ_DONE, and this job is
      * acknowledged only after it is stored; for a transactional type it is committed together with
-     * the effect. The child is copied. 0, or -1 with the reason as the verdict's default text when
-     * it is invalid.
+     * the effect. A run that is repeated enqueues its jobs under the same ids, in order.
+     *
+     * @param child borrowed for the call, as are the strings in it.
+     * @return 0; -1: invalid, or too many in this run; the reason becomes the verdict's text.
      */
     int (*enqueue)(void *ctx, const jobq_child *child);
 
-    /** libpq's PGconn for types that want one, or NULL (the runtime logs why). The executor owns
-     * it. */
+    /**
+     * The connection to PostgreSQL, for types flagged with any of the PG flags.
+     *
+     * @return libpq's PGconn, the executor's: valid until run() returns, never to be closed; NULL:
+     *         there is none, and the runtime has logged why.
+     */
     struct pg_conn *(*pg)(void *ctx);
 
     /**
      * For JOBQ_HANDLER_MANUAL, inside the handler's own transaction: takes the right to the effect.
-     * 0: go on and COMMIT. 1: the job was done before; ROLLBACK and return JOBQ_DONE. -1: the
-     * statement failed.
+     *
+     * @return 0: go on and COMMIT; 1: the job was done before: ROLLBACK and return JOBQ_DONE;
+     *         -1: the statement failed, or the type is not flagged so: ROLLBACK; the reason becomes
+     *         the verdict's text.
      */
     int (*complete)(void *ctx);
 
-    /** Sets the text of the verdict (the reason of a retry, snooze or death). Copied, cut at 1
-     * KiB. */
+    /**
+     * Sets the text of the verdict: the reason of a retry, snooze or death.
+     *
+     * @param text borrowed for the call, NUL-terminated, cut at JOBQ_HANDLER_TEXT_MAX; NULL: none.
+     */
     void (*set_text)(void *ctx, const char *text);
 
-    /** Sets the delay in ms of a JOBQ_RETRY (instead of the backoff) or a JOBQ_SNOOZE (default 5
-     * s). */
+    /**
+     * Sets the delay of a JOBQ_RETRY (instead of the backoff) or a JOBQ_SNOOZE (default 5 s).
+     *
+     * @param delay_ms ms from the end of the run; negative: 0.
+     */
     void (*set_delay)(void *ctx, int64_t delay_ms);
 
-    /** A value of the configuration for this module, such as "mail.url"; NULL when not set. */
+    /**
+     * A value of the configuration for this module.
+     *
+     * @param key borrowed for the call, such as "mail.url".
+     * @return NUL-terminated, the executor's, valid as long as it runs; NULL when not set.
+     */
     const char *(*config)(void *ctx, const char *key);
 } jobq_host;
 
-/** Does one job. state is what start() made. Returns an enum jobq_verdict. */
+/**
+ * Does one job, on the executor's only thread.
+ *
+ * @param job the executor's, valid until run() returns.
+ * @param host the executor's, valid until run() returns.
+ * @param state what start() made, or NULL.
+ * @return an enum jobq_verdict; any other number counts as JOBQ_RETRY.
+ */
 typedef int (*jobq_run_fn)(const jobq_job_view *job, const jobq_host *host, void *state);
 
+/** Which function does a type's work. */
 typedef struct jobq_handler {
     const char *type; /**< 1 to 64 of [a-z0-9_.:-]; NULL ends the table */
-    jobq_run_fn run;
+    jobq_run_fn run;  /**< not NULL */
     unsigned flags;   /**< enum jobq_handler_flag */
 } jobq_handler;
 
 /** What a module exports under the name jobq_module_v1. */
 typedef struct jobq_module {
     size_t size;                  /**< sizeof(jobq_module) */
-    const char *name;
+    const char *name;             /**< shown in messages; not empty */
     const jobq_handler *handlers; /**< ended by an entry whose type is NULL */
-    /** Once per executor, before the first job; NULL is fine. 0, or -1: the executor does not
-     * start, and the text given to host->log tells why. Only log and config may be called. */
+
+    /**
+     * Once per executor, before the first job; NULL is fine.
+     *
+     * @param host only log() and config() may be called; not valid after start().
+     * @param[out] state handed to run() and stop(); the module's own.
+     * @return 0; anything else: the executor does not start, and the text of the last error given
+     *         to host->log() tells why.
+     */
     int (*start)(const jobq_host *host, void **state);
-    /** Once per executor, at its orderly end; NULL is fine. */
+
+    /**
+     * Once per executor, at its orderly end; NULL is fine. Not after a crash or a kill.
+     *
+     * @param state what start() made, for the module to free.
+     */
     void (*stop)(void *state);
 } jobq_module;
 

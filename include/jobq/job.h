@@ -41,26 +41,24 @@ typedef enum jobq_lane {
  * payload.
  */
 typedef struct jobq_job {
-    size_t size;               /**< sizeof(jobq_job); set by JOBQ_JOB_INIT, lets the struct grow */
-    jobq_id id;                /**< all zero: the library makes one; else repeat of, or chosen by,
-                                    the caller */
-    const char *type;          /**< names the handler, 1 to 64 of [a-z0-9_.:-] */
-    const char *queue;         /**< NULL: "default" */
-    const char *payload;       /**< a JSON object in UTF-8; NULL: "{}" */
-    size_t payload_len;        /**< bytes of payload; 0 with a payload: it is NUL-terminated */
-    jobq_lane lane;            /**< priority; JOBQ_LANE_NORMAL is 0 */
-    int64_t delay_ms;          /**< start not before so many ms from now, by Redis's clock */
-    int64_t due_ms;            /**< start not before this Unix time in ms; not together with
-                                    delay_ms */
-    int64_t expires_after_ms;  /**< not started so many ms after enqueue: never started, ends as
-                                    expired */
-    uint32_t max_attempts;     /**< failures before it is dead, 1 to 65535; 0: the worker's
-                                    setting */
-    uint32_t soft_limit_ms;    /**< running time after which the handler is asked to stop */
-    uint32_t hard_limit_ms;    /**< running time after which it is killed */
-    const char *unique_key;    /**< at most 255 bytes; while a job holds it, others are DUPLICATE */
+    size_t size;              /**< sizeof(jobq_job); set by JOBQ_JOB_INIT, lets the struct grow */
+    jobq_id id;               /**< all zero: the library makes one; else repeat of, or chosen by,
+                                   the caller */
+    const char *type;         /**< names the handler, 1 to 64 of [a-z0-9_.:-] */
+    const char *queue;        /**< NULL: "default" */
+    const char *payload;      /**< a JSON object in UTF-8; NULL: "{}" */
+    size_t payload_len;       /**< bytes of payload; 0 with a payload: it is NUL-terminated */
+    jobq_lane lane;           /**< priority; JOBQ_LANE_NORMAL is 0 */
+    int64_t delay_ms;         /**< start not before so many ms from now, by Redis's clock */
+    int64_t due_ms;           /**< start not before this Unix time in ms; excludes delay_ms */
+    int64_t expires_after_ms; /**< not started so many ms after enqueue: it expires unrun */
+    uint32_t max_attempts;    /**< failures before it is dead, at most 65535; 0: jobd's own */
+    uint32_t soft_limit_ms;   /**< running time in ms after which the handler is asked to stop */
+    uint32_t hard_limit_ms;   /**< running time in ms after which it is killed */
+    const char *unique_key;   /**< 1 to 255 bytes; while a job holds it, others are DUPLICATE */
 } jobq_job;
 
+/** Where a job starts from: nothing set. */
 #define JOBQ_JOB_INIT                                                                              \
     {                                                                                              \
         .size = sizeof(jobq_job)                                                                   \
@@ -69,48 +67,65 @@ typedef struct jobq_job {
 /** What became of one job of an enqueue. */
 typedef enum jobq_status {
     JOBQ_STATUS_OK = 0,        /**< stored */
-    JOBQ_STATUS_DUPLICATE = 1, /**< this id, or another job with this unique key, was stored
-                                    already */
+    JOBQ_STATUS_DUPLICATE = 1, /**< this id, or another job with this key, was stored before */
     JOBQ_STATUS_REJECTED = 2,  /**< certainly not stored; cause says why */
-    JOBQ_STATUS_UNKNOWN = 3,   /**< the answer was lost until the deadline; repeat with the same
-                                    id */
+    JOBQ_STATUS_UNKNOWN = 3,   /**< no answer until the deadline; repeat with the same id */
 } jobq_status;
 
 /** The answer to one enqueued job. Written by the library, owned by the caller. */
 typedef struct jobq_answer {
-    jobq_status status;
-    jobq_cause cause;  /**< JOBQ_CAUSE_NONE unless REJECTED (or UNKNOWN with a known reason) */
-    jobq_id id;        /**< the job's id, also when it was made by the library */
-    jobq_id holder;    /**< DUPLICATE: the job that is stored; equals id when it was this one */
-    char text[192];    /**< REJECTED, UNKNOWN: what, where, how to mend; else empty */
+    jobq_status status; /**< what became of the job */
+    jobq_cause cause;   /**< JOBQ_CAUSE_NONE unless REJECTED (or UNKNOWN with a known reason) */
+    jobq_id id;         /**< the job's id, also when it was made by the library */
+    jobq_id holder;     /**< DUPLICATE: the job that is stored; equals id when it was this one */
+    char text[192];     /**< REJECTED, UNKNOWN: what, where, how to mend; else empty */
 } jobq_answer;
 
 JOBQ_BEGIN
 
 /**
- * Makes a new id: UUIDv7, strictly increasing within a thread of a process, distinct across forks.
+ * Makes a new id: UUIDv7, strictly increasing within a thread of a process, distinct across threads
+ * and forks.
  *
- * @param[out] out the caller's; written on success.
- * @param[out] err may be NULL.
- * @return JOBQ_OK, or JOBQ_EINTERNAL when the kernel gives no random bytes. Safe from any thread,
- *         and after fork.
+ * Safe from any thread, before and after fork.
+ *
+ * @param[out] out the caller's; written on success only.
+ * @param[out] err the caller's; may be NULL.
+ * @return JOBQ_OK; JOBQ_EINVAL: out is NULL; JOBQ_EINTERNAL: the kernel gives no random bytes.
  */
 JOBQ_API JOBQ_MUST_CHECK int jobq_id_new(jobq_id *out, jobq_err *err);
 
 /**
- * Writes an id as 36 characters of lower-case hexadecimal with hyphens, and a NUL.
+ * Writes an id as 36 characters of lower-case hexadecimal with hyphens, and a NUL. Cannot fail.
+ *
  * Safe from any thread, before and after fork.
+ *
+ * @param id borrowed for the call; not NULL.
+ * @param[out] out the caller's, JOBQ_ID_TEXT_SIZE bytes; not NULL.
  */
 JOBQ_API void jobq_id_format(const jobq_id *id, char out[JOBQ_ID_TEXT_SIZE]);
 
 /**
  * Reads the form that jobq_id_format() writes; upper case is accepted.
  *
- * @return JOBQ_OK, or JOBQ_EINVAL (out untouched). Safe from any thread, before and after fork.
+ * Safe from any thread, before and after fork.
+ *
+ * @param text borrowed for the call, NUL-terminated; NULL is refused like any other wrong form.
+ * @param[out] out the caller's; written on success only.
+ * @param[out] err the caller's; may be NULL.
+ * @return JOBQ_OK; JOBQ_EINVAL: text is not an id, or out is NULL.
  */
 JOBQ_API JOBQ_MUST_CHECK int jobq_id_parse(const char *text, jobq_id *out, jobq_err *err);
 
-/** The word of a status: "ok", "duplicate", "rejected", "unknown". Constant; never free it. */
+/**
+ * The word of a status: "ok", "duplicate", "rejected", "unknown".
+ *
+ * Safe from any thread, before and after fork.
+ *
+ * @param status what jobq_answer.status says.
+ * @return a constant string, never NULL, never to be freed; "unknown" for a number outside the
+ *         list.
+ */
 JOBQ_API const char *jobq_status_name(jobq_status status);
 
 JOBQ_END
