@@ -91,6 +91,14 @@ void *dispatch_source_ctx(const struct dispatch_source *s)
     return s->ctx;
 }
 
+/* Nothing is owed to one that had nothing, and nothing is held against it. */
+static void wake(const struct dispatch *d, struct dispatch_source *s)
+{
+    if (s->empty)
+        s->virtual_time = d->virtual_time;
+    s->empty = false;
+}
+
 void dispatch_source_open(struct dispatch *d, struct dispatch_source *s, bool open)
 {
     if (open && !s->open) {
@@ -156,6 +164,8 @@ void *dispatch_executor_ctx(const struct dispatch_executor *x)
 void dispatch_remove_executor(struct dispatch *d, struct dispatch_executor *x)
 {
     ASSERT(x->held == 0);
+    if (d->reserved == x)
+        d->reserved = NULL;
     struct dispatch_executor *last = d->executors[--d->executor_count];
     d->executors[x->index] = last;
     last->index = x->index;
@@ -193,12 +203,15 @@ void dispatch_unqueue(struct dispatch *d, struct dispatch_job *j)
     list_remove(&j->node);
     d->waiting_count--;
     d->alone_waiting -= j->alone;
+    if (!d->alone_waiting)
+        d->reserved = NULL;
 }
 
 void dispatch_count_held(struct dispatch_executor *x, struct dispatch_job *j)
 {
     x->held++;
     x->fresh = false;
+    x->recalled = false;
     x->exclusive = j->alone;
     j->est_us = j->type ? j->type->est_us : 0;
     if (j->est_us)
@@ -225,6 +238,8 @@ void dispatch_progress(struct dispatch *d, struct dispatch_executor *x, bool run
 {
     (void)d;
     x->running = running && x->held > 0;
+    if (x->started_ms != started_ms)
+        x->recalled = false;
     x->started_ms = started_ms;
 }
 
@@ -258,6 +273,7 @@ void dispatch_taken_back(struct dispatch *d, struct dispatch_executor *x, struct
 void dispatch_recalled(struct dispatch_executor *x)
 {
     x->recalling = false;
+    x->recalled = true; /* even if it brought nothing: its jobs may have been started meanwhile */
 }
 
 void dispatch_lost(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j)
@@ -271,10 +287,11 @@ void dispatch_read_answered(struct dispatch *d, struct dispatch_source *s, size_
     if (!s->reading)
         return;
     s->reading = false;
-    if (n < d->reading_count) {
-        s->empty = true;
+    if (n)
+        wake(d, s);
+    s->empty = n < d->reading_count;
+    if (s->empty)
         s->rest_until_ms = now_ms + DISPATCH_REST_MS;
-    }
     d->reading = false;
     d->reading_count = 0;
     s->virtual_time += n * STRIDE / (s->weight * dispatch_lane_weights[s->lane]);
@@ -287,9 +304,8 @@ void dispatch_block_ended(struct dispatch *d)
 
 void dispatch_source_woken(struct dispatch *d, struct dispatch_source *s)
 {
-    if (s->empty)
-        s->virtual_time = MAX(s->virtual_time, d->virtual_time);
-    s->empty = false;
+    wake(d, s);
+    d->tried_empty = true; /* what is known to have work goes first */
 }
 
 void dispatch_hold(struct dispatch *d, bool hold)
@@ -319,7 +335,7 @@ void dispatch_reset_reads(struct dispatch *d)
 {
     for (size_t i = 0; i < d->source_count; i++) {
         d->sources[i]->reading = false;
-        d->sources[i]->empty = false;
+        wake(d, d->sources[i]);
     }
     d->reading = false;
     d->reading_count = 0;

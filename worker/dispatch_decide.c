@@ -19,7 +19,7 @@ static bool takes_jobs(const struct dispatch_executor *x)
 /* How many more jobs of est_us each this executor may hold. */
 static size_t room(const struct dispatch *d, const struct dispatch_executor *x, uint32_t est_us, int64_t now_ms)
 {
-    if (!takes_jobs(x) || x->held >= d->limits.max_held)
+    if (!takes_jobs(x) || x == d->reserved || x->held >= d->limits.max_held)
         return 0;
     size_t at_most = d->limits.max_held - x->held;
     if (x->held == 0) {
@@ -44,6 +44,19 @@ static struct dispatch_executor *pick_executor(const struct dispatch *d, uint32_
     return best;
 }
 
+/* None is idle, and under load none would become so: one that is given nothing more. */
+static void reserve(struct dispatch *d)
+{
+    if (d->reserved && takes_jobs(d->reserved))
+        return;
+    d->reserved = NULL;
+    for (size_t i = 0; i < d->executor_count; i++) {
+        struct dispatch_executor *x = d->executors[i];
+        if (takes_jobs(x) && (!d->reserved || x->held < d->reserved->held))
+            d->reserved = x;
+    }
+}
+
 /* A job with many losses: a fresh executor, or one made fresh. */
 static bool place_alone(struct dispatch *d, struct dispatch_job *j, struct dispatch_action *out)
 {
@@ -62,9 +75,15 @@ static bool place_alone(struct dispatch *d, struct dispatch_job *j, struct dispa
         }
         idle = x;
     }
-    if (!idle || recycling >= d->alone_waiting)
+    if (recycling >= d->alone_waiting)
         return false;
+    if (!idle) {
+        reserve(d);
+        return false;
+    }
     idle->recycling = true;
+    if (idle == d->reserved)
+        d->reserved = NULL;
     *out = (struct dispatch_action){.act = DISPATCH_RECYCLE, .executor = idle};
     return true;
 }
@@ -93,7 +112,7 @@ static bool next_recall(struct dispatch *d, int64_t now_ms, struct dispatch_acti
 {
     for (size_t i = 0; i < d->executor_count; i++) {
         struct dispatch_executor *x = d->executors[i];
-        if (x->held < 2 || x->recalling || !is_stuck(x, now_ms))
+        if (x->held < 2 || x->recalling || x->recalled || !is_stuck(x, now_ms))
             continue;
         x->recalling = true;
         *out = (struct dispatch_action){.act = DISPATCH_RECALL, .executor = x};
@@ -102,10 +121,23 @@ static bool next_recall(struct dispatch *d, int64_t now_ms, struct dispatch_acti
     return false;
 }
 
+/* The first that may be given back: one that runs alone is not, nobody else has a better place for it. */
+static struct dispatch_job *first_releasable(const struct dispatch *d)
+{
+    if (!d->peers || d->waiting_count == d->alone_waiting)
+        return NULL;
+    LIST_FOR_EACH (node, &d->waiting) {
+        struct dispatch_job *j = LIST_ENTRY(node, struct dispatch_job, node);
+        if (!j->alone)
+            return j;
+    }
+    return NULL;
+}
+
 static bool next_release(struct dispatch *d, int64_t now_ms, struct dispatch_action *out)
 {
-    struct dispatch_job *j = LIST_FIRST(&d->waiting, struct dispatch_job, node);
-    if (!j || j->alone || !d->peers || now_ms - j->since_ms < DISPATCH_RELEASE_MS)
+    struct dispatch_job *j = first_releasable(d);
+    if (!j || now_ms - j->since_ms < DISPATCH_RELEASE_MS)
         return false;
     dispatch_unqueue(d, j);
     *out = (struct dispatch_action){.act = DISPATCH_RELEASE, .job = j};
@@ -134,21 +166,23 @@ static bool comes_before(const struct dispatch *d, const struct dispatch_source 
     return a->virtual_time < b->virtual_time;
 }
 
-static struct dispatch_source *pick_source(const struct dispatch *d, int64_t now_ms, bool *all_empty)
+/*
+ * Among those with work, by weight or priority; but in every other read the empty one not looked at for longest, once it
+ * has rested. So however many are empty, they cost what has work at most half of its reads, and each gets its turn.
+ */
+static struct dispatch_source *pick_source(const struct dispatch *d, int64_t now_ms)
 {
-    struct dispatch_source *best = NULL;
-    *all_empty = true;
-    for (size_t i = 0; i < d->source_count; i++)
-        if (d->sources[i]->open && !d->sources[i]->empty)
-            *all_empty = false;
+    struct dispatch_source *best = NULL, *rested = NULL;
     for (size_t i = 0; i < d->source_count; i++) {
         struct dispatch_source *s = d->sources[i];
-        if (!s->open || (s->empty && (*all_empty || now_ms < s->rest_until_ms)))
+        if (!s->open)
             continue;
-        if (!best || comes_before(d, s, best))
+        if (!s->empty && (!best || comes_before(d, s, best)))
             best = s;
+        if (s->empty && now_ms >= s->rest_until_ms && (!rested || s->rest_until_ms < rested->rest_until_ms))
+            rested = s;
     }
-    return best;
+    return best && rested && !d->tried_empty ? rested : best;
 }
 
 static bool has_open_source(const struct dispatch *d)
@@ -163,22 +197,24 @@ static bool next_read(struct dispatch *d, int64_t now_ms, struct dispatch_action
 {
     if (d->hold || d->hold_start || d->reading || d->blocked || !has_open_source(d))
         return false;
-    bool all_empty, idle;
-    struct dispatch_source *s = pick_source(d, now_ms, &all_empty);
+    bool idle;
+    struct dispatch_source *s = pick_source(d, now_ms);
     size_t n = free_room(d, s ? s->est_us : 0, now_ms, &idle);
-    if (all_empty) {
-        if (!n)
-            return false;
+    if (!n)
+        return false;
+    if (!s) {
         d->blocked = true;
         *out = (struct dispatch_action){.act = DISPATCH_BLOCK};
         return true;
     }
-    if (!s || !n || (!idle && n < MIN(READ_AT_LEAST, d->limits.max_held / 2)))
+    if (!idle && n < MIN(READ_AT_LEAST, d->limits.max_held / 2))
         return false;
+    d->tried_empty = s->empty;
     s->reading = true;
     d->reading = true;
     d->reading_count = MIN(n, DISPATCH_READ_MAX);
-    d->virtual_time = MAX(d->virtual_time, s->virtual_time);
+    if (!s->empty)
+        d->virtual_time = MAX(d->virtual_time, s->virtual_time);
     *out = (struct dispatch_action){.act = DISPATCH_READ, .source = s, .count = d->reading_count};
     return true;
 }
@@ -203,11 +239,11 @@ int64_t dispatch_due_ms(const struct dispatch *d, int64_t now_ms)
                 due = MIN(due, d->sources[i]->rest_until_ms);
     for (size_t i = 0; i < d->executor_count; i++) {
         const struct dispatch_executor *x = d->executors[i];
-        if (x->running && x->held > 1 && !x->recalling)
+        if (x->running && x->held > 1 && !x->recalling && !x->recalled)
             due = MIN(due, x->started_ms + DISPATCH_STUCK_MS + 1);
     }
-    struct dispatch_job *j = LIST_FIRST(&d->waiting, struct dispatch_job, node);
-    if (j && !j->alone && d->peers)
+    struct dispatch_job *j = first_releasable(d);
+    if (j)
         due = MIN(due, j->since_ms + DISPATCH_RELEASE_MS);
     return MAX(due, now_ms);
 }

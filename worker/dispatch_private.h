@@ -15,7 +15,7 @@ struct dispatch_source {
     unsigned lane;
     unsigned weight;
     bool open;
-    bool empty; /* the last read found less than it asked for */
+    bool empty; /* the last read found less than it asked for, or a blocked one nothing since */
     bool reading;
     int64_t rest_until_ms;
     uint64_t virtual_time;
@@ -36,6 +36,7 @@ struct dispatch_executor {
     bool fresh;        /* has not been given a job yet */
     bool exclusive;    /* runs a job alone */
     bool recalling;
+    bool recalled;     /* what could be taken back has been, since the job that runs was started */
     bool recycling;
     bool running;
     int64_t started_ms;
@@ -51,7 +52,9 @@ struct dispatch {
     struct list waiting;
     size_t waiting_count;
     size_t alone_waiting;
+    struct dispatch_executor *reserved; /* to become idle for a job that runs alone; NULL: none */
     size_t reading_count; /* jobs asked for by the read under way */
+    bool tried_empty;     /* the last read was of a source found empty before: now one that has work */
     bool reading;
     bool blocked;
     bool hold, hold_start;
