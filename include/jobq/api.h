@@ -9,10 +9,10 @@
 #define JOBQ_VERSION_MAJOR 0
 #define JOBQ_VERSION_MINOR 1
 #define JOBQ_VERSION_PATCH 0
-#define JOBQ_VERSION       "0.1.0"
+#define JOBQ_VERSION "0.1.0"
 
 #if defined(__GNUC__)
-#define JOBQ_API        __attribute__((visibility("default")))
+#define JOBQ_API __attribute__((visibility("default")))
 #define JOBQ_MUST_CHECK __attribute__((warn_unused_result))
 #else
 #define JOBQ_API
@@ -21,7 +21,7 @@
 
 #ifdef __cplusplus
 #define JOBQ_BEGIN extern "C" {
-#define JOBQ_END   }
+#define JOBQ_END }
 #else
 #define JOBQ_BEGIN
 #define JOBQ_END
