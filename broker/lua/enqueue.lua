@@ -27,16 +27,18 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = now
 if when == 'in' then due = now + ms elseif when == 'at' then due = ms end
 
+local earliest = math.huge
 if due <= now then
   redis.call('XADD', lane, '*', 'h', h, 'p', p)
 else
   local found = header_walk(h)
   if found then h = header_set_time(h, found, now) end
-  local earliest = later_earliest(later)
+  earliest = later_earliest(later)
   due = math.min(due, DUE_MAX)
   later_add(later, held, id, due, h, p)
-  if due < earliest then wake(ARGV[6], due) end
 end
 -- Without expiry: while its job lives, nothing but ack and fail frees the key.
 if ARGV[7] == '1' then redis.call('SET', unique, id) end
+-- Last: a user who may not publish has stored the whole job all the same.
+if due > now and due < earliest then wake(ARGV[6], due) end
 return {'OK'}

@@ -7,7 +7,9 @@
  * Different clients are independent. Fork: a client opened before fork() may be used in the child,
  * where it opens its own connection at the first call and leaves the parent's untouched. The
  * library never logs, never exits, never installs a signal handler, and writes to sockets without
- * raising SIGPIPE.
+ * raising SIGPIPE. A host given by name is looked up in a short-lived thread of the library's own,
+ * with every signal blocked, so that a slow resolver cannot hold a call beyond its deadline; an
+ * address or a unix socket starts no thread.
  */
 #ifndef JOBQ_CLIENT_H
 #define JOBQ_CLIENT_H

@@ -55,7 +55,7 @@ typedef struct jobq_job {
     uint32_t max_attempts;    /**< failures before it is dead, at most 65535; 0: jobd's own */
     uint32_t soft_limit_ms;   /**< running time in ms after which the handler is asked to stop */
     uint32_t hard_limit_ms;   /**< running time in ms after which it is killed */
-    const char *unique_key;   /**< 1 to 255 bytes; while a job holds it, others are DUPLICATE */
+    const char *unique_key;   /**< 1 to 255 bytes, UTF-8; while held, others are DUPLICATE */
 } jobq_job;
 
 /** Where a job starts from: nothing set. */

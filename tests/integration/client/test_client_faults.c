@@ -172,6 +172,25 @@ Test(client_faults, a_user_without_the_right)
     jobq_client_close(c);
 }
 
+Test(client_faults, a_user_who_may_not_publish)
+{
+    jobq_job job = plain_job();
+    jobq_answer a, b;
+
+    job.unique_key = "k";
+    job.delay_ms = 3600000;
+    freeReplyObject(redis_do(redis, "ACL SETUSER mute on >x ~jobq:* resetchannels +@all"));
+    jobq_client *c = open_at(fmt("redis://mute:x@127.0.0.1:%d", redis->port), LONG_MS);
+    must_enqueue(c, &job, &a); /* the wake-up failed; the repeat found the job */
+    cr_assert_eq(a.status, JOBQ_STATUS_DUPLICATE);
+    cr_assert_arr_eq(a.holder.bytes, a.id.bytes, 16);
+    must_enqueue(c, &job, &b);
+    cr_assert_eq(b.status, JOBQ_STATUS_DUPLICATE);
+    cr_assert_arr_eq(b.holder.bytes, a.id.bytes, 16);
+    cr_assert_eq(redis_int(redis, "ZCARD jobq:{default:0}:later"), 1);
+    jobq_client_close(c);
+}
+
 Test(client_faults, a_wrong_password_is_said_at_once)
 {
     static const char *const credentials[] = {":wrong-secret@", "", "nobody:wrong-secret@"};
@@ -369,7 +388,8 @@ Test(client_faults, no_redis_at_all)
 
     must_enqueue(c, &job, NULL);
     must_enqueue(tcp, &job, NULL);
-    redis_kill(redis); /* both connections are dead, and it must be noticed before a job is in them */
+    redis_kill(
+        redis); /* both connections are dead, and it must be noticed before a job is in them */
     for (int i = 0; i < 2; i++) {
         int64_t from = now_ms();
         must_reject(i == 0 ? c : tcp, &job, JOBQ_CAUSE_UNREACHABLE);
