@@ -126,12 +126,12 @@ void reply_free(struct redisReply *r)
 
 bool reply_is_error(const struct redisReply *r)
 {
-    return r->type == REDIS_REPLY_ERROR;
+    return r && r->type == REDIS_REPLY_ERROR;
 }
 
 bool reply_is_nil(const struct redisReply *r)
 {
-    return r->type == REDIS_REPLY_NIL;
+    return r && r->type == REDIS_REPLY_NIL;
 }
 
 static const struct redisReply *element_at(const struct redisReply *r, size_t i)

@@ -43,6 +43,7 @@ const char *reply_class_name(enum reply_class c);
 
 /* Frees a reply, for rooms that do not know hiredis; NULL is fine. */
 void reply_free(struct redisReply *r);
+/* NULL, the answer of a connection that broke, is none of these. */
 bool reply_is_error(const struct redisReply *r);
 bool reply_is_nil(const struct redisReply *r);
 bool reply_is_array(const struct redisReply *r);

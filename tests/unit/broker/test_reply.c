@@ -97,6 +97,9 @@ Test(reply, classifies_only_errors)
     redisReply *error = PARSE("-OOM command\r\n");
 
     cr_assert_eq(reply_class_of(NULL), REPLY_FINE);
+    cr_assert_not(reply_is_error(NULL)); /* of a connection that broke */
+    cr_assert_not(reply_is_nil(NULL));
+    cr_assert_not(reply_is_array(NULL));
     cr_assert_eq(reply_class_of(fine), REPLY_FINE);
     cr_assert_eq(reply_class_of(error), REPLY_OOM);
     cr_assert(reply_is_error(error));
