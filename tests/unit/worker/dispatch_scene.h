@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dispatch_scene: jobs and helpers around one dispatch object, for tests that say what happens and ask what it decides.
+ * dispatch_scene: jobs and helpers around one dispatch object, for tests that say what happens and
+ * ask what it decides.
  */
 #ifndef TESTS_UNIT_WORKER_DISPATCH_SCENE_H
 #define TESTS_UNIT_WORKER_DISPATCH_SCENE_H

@@ -10,7 +10,7 @@
 #include "broker/claim.h"
 
 #define TOLD_MAX 64
-#define HEAD 3 /* OK, time, counter */
+#define HEAD     3 /* OK, time, counter */
 
 struct reply_room {
     redisReply replies[HEAD + 2 * TOLD_MAX];

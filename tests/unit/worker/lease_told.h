@@ -12,7 +12,7 @@
 #include "worker/lease.h"
 
 #define PARTITION "jobq:{q:0}"
-#define FENCED (-1)
+#define FENCED    (-1)
 
 /* One field of `alive`: counter FENCED for "F". */
 struct told {

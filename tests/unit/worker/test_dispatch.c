@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which job goes to which executor, how many it may hold, what is taken back, released, or run alone.
+ * Which job goes to which executor, how many it may hold, what is taken back, released, or run
+ * alone.
  */
 #include <criterion/criterion.h>
 
@@ -48,7 +49,8 @@ Test(dispatch, prefetch_is_time_not_count)
     static const struct {
         uint32_t run_us;
         size_t held;
-    } rows[] = {{1, 64}, {100, 50}, {1000, 5}, {2400, 2}, {2600, 1}, {5000, 1}, {5001, 1}, {1000000, 1}};
+    } rows[] = {{1, 64},   {100, 50}, {1000, 5}, {2400, 2},
+                {2600, 1}, {5000, 1}, {5001, 1}, {1000000, 1}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene *s = scene_open(5000, 64, false);
         scene_executor(s);
@@ -301,7 +303,8 @@ Test(dispatch, a_job_with_many_losses_runs_alone_in_a_fresh_executor)
     struct dispatch_executor *used = scene_executor(s);
     struct dispatch_type *type = scene_type(s, "t", 10);
     scene_no_reads(s);
-    dispatch_finished(s->d, used, (scene_claim(s, type, false), scene_expect(s, DISPATCH_HAND).job), 10);
+    dispatch_finished(s->d, used, (scene_claim(s, type, false), scene_expect(s, DISPATCH_HAND).job),
+                      10);
     struct dispatch_job *alone = scene_claim(s, type, true);
     cr_assert_eq(scene_expect(s, DISPATCH_RECYCLE).executor, used);
     scene_claim(s, type, false);

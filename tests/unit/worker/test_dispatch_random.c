@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any order of events: every job that was claimed ends exactly once, nobody is given more than he may hold, and where
- * there is work and room something happens.
+ * Any order of events: every job that was claimed ends exactly once, nobody is given more than he
+ * may hold, and where there is work and room something happens.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -12,10 +12,10 @@
 #include "worker/dispatch.h"
 
 #define EXECUTORS 6
-#define SOURCES 8
-#define HELD 12
-#define TYPES 4
-#define STEPS 30000
+#define SOURCES   8
+#define HELD      12
+#define TYPES     4
+#define STEPS     30000
 
 enum where { NOWHERE, WAITING, HELD_BY, ENDED };
 
@@ -75,7 +75,8 @@ static struct world *open_world(uint64_t seed, bool strict)
     cr_assert_eq(dispatch_new(limits, &w->d, &err), JOBQ_OK);
     for (size_t i = 0; i < SOURCES; i++) {
         unsigned weight = 1 + (unsigned)dice(w, 5);
-        cr_assert_eq(dispatch_add_source(w->d, i % LANE_COUNT, weight, w, &w->sources[i], &err), JOBQ_OK);
+        cr_assert_eq(dispatch_add_source(w->d, i % LANE_COUNT, weight, w, &w->sources[i], &err),
+                     JOBQ_OK);
         dispatch_source_open(w->d, w->sources[i], true);
     }
     for (size_t i = 0; i < TYPES; i++) {
@@ -313,7 +314,8 @@ static void something_happens(struct world *w)
     }
 }
 
-/* Where there is room and nothing forbids it, either a job is handed, or a read or the blocking reader is under way. */
+/* Where there is room and nothing forbids it, either a job is handed, or a read or the blocking
+ * reader is under way. */
 static void check_progress(struct world *w)
 {
     bool open = false, idle = false;
@@ -350,7 +352,8 @@ static void settle(struct world *w)
         }
         w->now += 5;
     }
-    cr_assert_eq(w->ended, w->claimed, "%zu of %zu jobs never ended", w->claimed - w->ended, w->claimed);
+    cr_assert_eq(w->ended, w->claimed, "%zu of %zu jobs never ended", w->claimed - w->ended,
+                 w->claimed);
 }
 
 /* Gives how many jobs were released. */

@@ -20,7 +20,7 @@ struct supply {
     size_t reads[SOURCES_MAX];
     size_t n;
     size_t blocks;
-    int reads_a_ms;            /* how many reads go into a millisecond */
+    int reads_a_ms; /* how many reads go into a millisecond */
     int in_this_ms;
 };
 
@@ -110,7 +110,8 @@ Test(dispatch_read, shares_by_the_weight_of_lanes)
     size_t sum = p.jobs[0] + p.jobs[1] + p.jobs[2] + p.jobs[3];
     static const size_t parts[] = {8, 4, 2, 1};
     for (size_t lane = 0; lane < LANE_COUNT; lane++)
-        cr_assert(p.jobs[lane] * 15 > sum * parts[lane] * 95 / 100 && p.jobs[lane] * 15 < sum * parts[lane] * 105 / 100,
+        cr_assert(p.jobs[lane] * 15 > sum * parts[lane] * 95 / 100 &&
+                      p.jobs[lane] * 15 < sum * parts[lane] * 105 / 100,
                   "lane %zu: %zu of %zu", lane, p.jobs[lane], sum);
     close_supply(&p);
 }
@@ -145,7 +146,8 @@ Test(dispatch_read, strict_lanes_go_first_to_last)
 {
     struct supply p;
     open_supply(&p, true);
-    size_t low = add_source(&p, LANE_LOW, 1000, PLENTY), high = add_source(&p, LANE_HIGH, 1, PLENTY);
+    size_t low = add_source(&p, LANE_LOW, 1000, PLENTY),
+           high = add_source(&p, LANE_HIGH, 1, PLENTY);
     read_many(&p, 500);
     cr_assert_eq(p.reads[high], 500);
     p.ready[high] = 0;
@@ -187,7 +189,8 @@ Test(dispatch_read, an_empty_source_rests_while_others_have_work)
 {
     struct supply p;
     open_supply(&p, false);
-    size_t busy = add_source(&p, LANE_NORMAL, 1, PLENTY), empty = add_source(&p, LANE_RECOVERED, 1, 0);
+    size_t busy = add_source(&p, LANE_NORMAL, 1, PLENTY),
+           empty = add_source(&p, LANE_RECOVERED, 1, 0);
     p.reads_a_ms = 1 << 20; /* time stands still */
     read_many(&p, 200);
     cr_assert_eq(p.reads[empty], 1);
@@ -239,7 +242,8 @@ Test(dispatch_read, one_that_gave_a_little_each_time_owes_nothing)
 {
     struct supply p;
     open_supply(&p, false);
-    size_t busy = add_source(&p, LANE_RECOVERED, 100, PLENTY), trickle = add_source(&p, LANE_NORMAL, 50, 30);
+    size_t busy = add_source(&p, LANE_RECOVERED, 100, PLENTY),
+           trickle = add_source(&p, LANE_NORMAL, 50, 30);
     p.reads_a_ms = 2;
     read_many(&p, 20000);
     p.ready[trickle] = PLENTY;
@@ -279,7 +283,8 @@ Test(dispatch_read, after_a_reset_nobody_is_owed_anything)
     read_many(&p, 5000);
     struct dispatch_action stale = scene_expect(p.s, DISPATCH_READ);
     dispatch_reset_reads(p.s->d);
-    dispatch_read_answered(p.s->d, stale.source, 50, p.s->now); /* of the old connection: says nothing */
+    dispatch_read_answered(p.s->d, stale.source, 50,
+                           p.s->now); /* of the old connection: says nothing */
     p.ready[idle] = PLENTY;
     forget_counts(&p);
     read_many(&p, 200);
@@ -294,7 +299,8 @@ Test(dispatch_read, asks_for_what_fits)
     static const struct {
         uint32_t run_us;
         size_t executors, count;
-    } rows[] = {{0, 1, 1}, {0, 3, 3}, {10, 1, 64}, {10, 3, 192}, {10, 9, DISPATCH_READ_MAX}, {1000, 4, 20}, {60000, 5, 5}};
+    } rows[] = {{0, 1, 1},     {0, 3, 3},    {10, 1, 64}, {10, 3, 192}, {10, 9, DISPATCH_READ_MAX},
+                {1000, 4, 20}, {60000, 5, 5}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene *s = scene_open(5000, 64, false);
         struct dispatch_executor *x = scene_executor(s);

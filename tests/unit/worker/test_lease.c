@@ -10,7 +10,7 @@
 #include "tests/unit/worker/lease_told.h"
 
 #define LEASE 5000
-#define BEAT (LEASE / LEASE_BEATS)
+#define BEAT  (LEASE / LEASE_BEATS)
 
 static const struct told ALONE[] = {{"me", 1}};
 

@@ -11,8 +11,8 @@
 #include "tests/unit/worker/lease_told.h"
 
 #define LEASE 5000
-#define BEAT (LEASE / LEASE_BEATS)
-#define STEP 10
+#define BEAT  (LEASE / LEASE_BEATS)
+#define STEP  10
 #define PEERS 8
 
 struct world {
@@ -22,8 +22,8 @@ struct world {
     bool subscribed[PEERS + 1];
     size_t n;
     int64_t now;
-    bool frozen;                /* Redis does not answer */
-    bool beating, looking;      /* asked while it was frozen */
+    bool frozen;           /* Redis does not answer */
+    bool beating, looking; /* asked while it was frozen */
     int64_t beat_sent;
     int fences, refused, reaps, reap_parts; /* reap_parts: how often a reap says that there is
                                              * more */
