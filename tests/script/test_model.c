@@ -392,5 +392,5 @@ Test(model, does_so_by_another_seed)
 
 Test(model, does_so_by_a_third)
 {
-    run(999331);
+    run(test_seed(999331));
 }

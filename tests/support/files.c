@@ -59,6 +59,16 @@ bool wait_until(int64_t deadline_ms, bool (*condition)(void *ctx), void *ctx)
     return true;
 }
 
+uint64_t test_seed(uint64_t usual)
+{
+    const char *wanted = getenv("JOBQ_TEST_SEED");
+
+    if (wanted == NULL)
+        return usual;
+    fprintf(stderr, "JOBQ_TEST_SEED=%s\n", wanted);
+    return strtoull(wanted, NULL, 10);
+}
+
 /* ---- memory and texts ---- */
 
 void *must_alloc(size_t size)

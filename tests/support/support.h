@@ -31,6 +31,8 @@ _Noreturn void fail_test(const char *format, ...) __attribute__((format(printf, 
 int64_t now_ms(void);
 /* Multiplies a time allowance under sanitizers and valgrind. */
 int64_t patience_ms(int64_t ms);
+/* For tests that draw at random: this seed, or $JOBQ_TEST_SEED, by which the long run tries others. Prints it. */
+uint64_t test_seed(uint64_t usual);
 
 /* ---- files ---- */
 /* The private directory of this test process, made at the first call, removed at exit. */
