@@ -276,11 +276,27 @@ void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms)
     wait_number(s, scene_pending, at_least, timeout_ms, "jobs in flight");
 }
 
+/* In one step: a job that moves from a lane to `later` or back between two looks would be seen in neither. */
 static bool is_drained(void *ctx)
 {
+    static const char look[] =
+        "if redis.call('ZCARD', KEYS[1]) > 0 then return 0 end "
+        "for i = 2, 5 do "
+        "  if redis.call('EXISTS', KEYS[i]) == 1 then "
+        "    local g = redis.call('XINFO', 'GROUPS', KEYS[i])[1] "
+        "    if not g then return 0 end "
+        "    local f = {} "
+        "    for k = 1, #g, 2 do f[g[k]] = g[k + 1] end "
+        "    if f.pending > 0 then return 0 end "
+        "    local after = '(' .. f['last-delivered-id'] "
+        "    if #redis.call('XRANGE', KEYS[i], after, '+', 'COUNT', 1) > 0 then return 0 end "
+        "  end "
+        "end "
+        "return 1";
     struct scene *s = ctx;
 
-    return scene_later(s) == 0 && scene_queued(s) == 0;
+    return redis_int(s->redis, "EVAL %s 5 " BASE ":later " BASE ":ready:recovered " BASE ":ready:high "
+                               BASE ":ready:normal " BASE ":ready:low", look) == 1;
 }
 
 void scene_wait_drained(struct scene *s, int64_t timeout_ms)
