@@ -295,8 +295,10 @@ static bool is_drained(void *ctx)
         "return 1";
     struct scene *s = ctx;
 
-    return redis_int(s->redis, "EVAL %s 5 " BASE ":later " BASE ":ready:recovered " BASE ":ready:high "
-                               BASE ":ready:normal " BASE ":ready:low", look) == 1;
+    return redis_int(s->redis,
+                     "EVAL %s 5 " BASE ":later " BASE ":ready:recovered " BASE ":ready:high " BASE
+                     ":ready:normal " BASE ":ready:low",
+                     look) == 1;
 }
 
 void scene_wait_drained(struct scene *s, int64_t timeout_ms)

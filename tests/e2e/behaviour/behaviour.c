@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 
-#define BASE "jobq:{default:0}"
+#define BASE          "jobq:{default:0}"
 #define EXECUTORS_MAX 64
 
 /* ---- entries ---- */
@@ -30,8 +30,11 @@ static void take_field(struct entry *e, const redisReply *name, const redisReply
         const char *name;
         char **text;
         size_t *len;
-    } fields[] = {{"h", &e->h, &e->h_len}, {"p", &e->p, &e->p_len}, {"reason", &e->reason, NULL},
-                  {"error", &e->error, NULL}, {"by", &e->by, NULL}};
+    } fields[] = {{"h", &e->h, &e->h_len},
+                  {"p", &e->p, &e->p_len},
+                  {"reason", &e->reason, NULL},
+                  {"error", &e->error, NULL},
+                  {"by", &e->by, NULL}};
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (strcmp(fields[i].name, name->str) != 0)
@@ -101,9 +104,11 @@ void entry_check_counts(const struct entry *e, unsigned attempts, unsigned crash
     const struct job_header *h = &e->header;
 
     cr_assert_eq(e->readable, CODEC_OK);
-    if (h->attempts != attempts || h->crashes != crashes || h->losses != losses || h->releases != releases)
-        fail_test("attempts %u, crashes %u, losses %u, releases %u instead of %u, %u, %u, %u", h->attempts,
-                  h->crashes, h->losses, h->releases, attempts, crashes, losses, releases);
+    if (h->attempts != attempts || h->crashes != crashes || h->losses != losses ||
+        h->releases != releases)
+        fail_test("attempts %u, crashes %u, losses %u, releases %u instead of %u, %u, %u, %u",
+                  h->attempts, h->crashes, h->losses, h->releases, attempts, crashes, losses,
+                  releases);
 }
 
 const char *id_text(const jobq_id *id)
@@ -128,7 +133,8 @@ jobq_id entry_add(struct scene *s, const char *stream, struct job_header header,
     codec_encode(&header, &h);
     cr_assert_not(h.failed);
     freeReplyObject(redis_do(s->redis, "HSETNX jobq:queues default 1"));
-    freeReplyObject(redis_do(s->redis, "XADD " BASE ":%s * h %b p %s", stream, h.data, h.len, payload));
+    freeReplyObject(
+        redis_do(s->redis, "XADD " BASE ":%s * h %b p %s", stream, h.data, h.len, payload));
     buf_done(&h);
     return header.id;
 }
@@ -152,7 +158,8 @@ long long stats_sum(struct scene *s, const char *field)
 long long redis_now_ms(struct scene *s)
 {
     redisReply *r = redis_do(s->redis, "TIME");
-    long long ms = strtoll(r->element[0]->str, NULL, 10) * 1000 + strtoll(r->element[1]->str, NULL, 10) / 1000;
+    long long ms =
+        strtoll(r->element[0]->str, NULL, 10) * 1000 + strtoll(r->element[1]->str, NULL, 10) / 1000;
 
     freeReplyObject(r);
     return ms;
@@ -167,10 +174,12 @@ struct wanted {
     long long number;
 };
 
-static void wait_for(bool (*condition)(void *ctx), struct wanted w, int64_t timeout_ms, const char *what)
+static void wait_for(bool (*condition)(void *ctx), struct wanted w, int64_t timeout_ms,
+                     const char *what)
 {
     if (!wait_until(now_ms() + patience_ms(timeout_ms), condition, &w))
-        fail_test("%s: not %lld (%s) after %lld ms", what, w.number, w.text ? w.text : "", (long long)timeout_ms);
+        fail_test("%s: not %lld (%s) after %lld ms", what, w.number, w.text ? w.text : "",
+                  (long long)timeout_ms);
 }
 
 static bool is_so_late(void *ctx)
@@ -205,7 +214,8 @@ static bool has_lines(void *ctx)
 
 void wait_lines(const char *path, size_t at_least, int64_t timeout_ms)
 {
-    wait_for(has_lines, (struct wanted){.text = path, .number = (long long)at_least}, timeout_ms, "lines");
+    wait_for(has_lines, (struct wanted){.text = path, .number = (long long)at_least}, timeout_ms,
+             "lines");
 }
 
 static bool has_log(void *ctx)
@@ -217,7 +227,8 @@ static bool has_log(void *ctx)
 
 void wait_log(struct jobd *j, const char *text, int at_least, int64_t timeout_ms)
 {
-    wait_for(has_log, (struct wanted){.jobd = j, .text = text, .number = at_least}, timeout_ms, "lines of the log");
+    wait_for(has_log, (struct wanted){.jobd = j, .text = text, .number = at_least}, timeout_ms,
+             "lines of the log");
 }
 
 static bool has_later(void *ctx)
@@ -229,7 +240,8 @@ static bool has_later(void *ctx)
 
 void wait_later(struct scene *s, long long at_least, int64_t timeout_ms)
 {
-    wait_for(has_later, (struct wanted){.scene = s, .number = at_least}, timeout_ms, "delayed jobs");
+    wait_for(has_later, (struct wanted){.scene = s, .number = at_least}, timeout_ms,
+             "delayed jobs");
 }
 
 static bool has_parked(void *ctx)
@@ -254,7 +266,8 @@ static bool has_executors(void *ctx)
 
 void wait_executors(struct jobd *j, size_t exactly, int64_t timeout_ms)
 {
-    wait_for(has_executors, (struct wanted){.jobd = j, .number = (long long)exactly}, timeout_ms, "executors");
+    wait_for(has_executors, (struct wanted){.jobd = j, .number = (long long)exactly}, timeout_ms,
+             "executors");
 }
 
 /* Of the only living jobd. */
@@ -279,7 +292,8 @@ static bool has_beaten(void *ctx)
 
 void wait_beats(struct scene *s, int beats, int64_t timeout_ms)
 {
-    wait_for(has_beaten, (struct wanted){.scene = s, .number = beat_counter(s) + beats}, timeout_ms, "beats");
+    wait_for(has_beaten, (struct wanted){.scene = s, .number = beat_counter(s) + beats}, timeout_ms,
+             "beats");
 }
 
 /* ---- the log ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * behaviour: what these tests look at: entries of queue default with their headers in the open, files that handlers
- * write, counters, Redis's clock, jobd's log.
+ * behaviour: what these tests look at: entries of queue default with their headers in the open,
+ * files that handlers write, counters, Redis's clock, jobd's log.
  *
  * Single thread. Nothing here sleeps; what waits fails the test when its condition never comes.
  */
@@ -11,7 +11,8 @@
 #include "broker/codec.h"
 #include "tests/e2e/scene.h"
 
-#define LONG_LEASE "10m" /* only presence, the lock or the supervisor itself can tell of a death in time */
+#define LONG_LEASE                                                                                 \
+    "10m" /* only presence, the lock or the supervisor itself can tell of a death in time */
 
 /* An entry as it is in Redis; texts are NUL-terminated, NULL when the field is absent. */
 struct entry {
@@ -31,7 +32,8 @@ void entry_check_counts(const struct entry *e, unsigned attempts, unsigned crash
 /* The id as text, in a buffer of fmt(). */
 const char *id_text(const jobq_id *id);
 
-/* Adds an entry with this header (id made if it has none) to a stream, as only jobq itself would; gives its id. */
+/* Adds an entry with this header (id made if it has none) to a stream, as only jobq itself would;
+ * gives its id. */
 jobq_id entry_add(struct scene *s, const char *stream, struct job_header header, const char *type,
                   const char *payload);
 
@@ -46,7 +48,8 @@ size_t count_lines(const char *path);
 void wait_lines(const char *path, size_t at_least, int64_t timeout_ms);
 /* Until the log has so many lines with the text. */
 void wait_log(struct jobd *j, const char *text, int at_least, int64_t timeout_ms);
-/* The first line of the log that has all of the texts (NULL-ended); caller frees; fails the test when there is none. */
+/* The first line of the log that has all of the texts (NULL-ended); caller frees; fails the test
+ * when there is none. */
 char *log_line(struct jobd *j, const char *const *texts);
 /* The number behind "key=" in a line of the log; fails the test when there is none. */
 long long line_number(const char *line, const char *key);

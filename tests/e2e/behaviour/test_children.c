@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs that handlers enqueue: stored with the effect, sent once it is committed, whatever dies in between.
+ * Jobs that handlers enqueue: stored with the effect, sent once it is committed, whatever dies in
+ * between.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -59,7 +60,8 @@ static void kill_jobd_with_a_family(const char *point)
     const char *env[] = {at, NULL};
 
     snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point);
-    struct jobd *first = scene_jobd(s, 0, (struct jobd_options){.executors = 1, .lease = LONG_LEASE, .env = env});
+    struct jobd *first =
+        scene_jobd(s, 0, (struct jobd_options){.executors = 1, .lease = LONG_LEASE, .env = env});
     scene_enqueue(s, "parent", "{\"n\":5}");
     int status = process_wait(first->process, patience_ms(30000));
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
@@ -67,13 +69,15 @@ static void kill_jobd_with_a_family(const char *point)
     jobd_free(first);
     s->jobd[0] = NULL;
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LONG_LEASE});
-    /* Children that were kept and whose parent is acknowledged stay until their record is pruned by age. */
+    /* Children that were kept and whose parent is acknowledged stay until their record is pruned by
+     * age. */
     check_family(s, 6);
     scene_drain(s, 0);
     scene_free(s);
 }
 
-/* G1 G11 G19 G20 G26: the children are in Redis, their parent is not acknowledged: it runs again, they have one effect. */
+/* G1 G11 G19 G20 G26: the children are in Redis, their parent is not acknowledged: it runs again,
+ * they have one effect. */
 Test(children, have_one_effect_when_jobd_dies_after_sending)
 {
     kill_jobd_with_a_family("finish.before_ack:1");
@@ -85,7 +89,8 @@ Test(children, have_one_effect_when_jobd_dies_acknowledging)
     kill_jobd_with_a_family("finish.sent:1");
 }
 
-/* G1 G19 G20: the executor dies right after its COMMIT: the rerun finds the effect done and sends what was stored. */
+/* G1 G19 G20: the executor dies right after its COMMIT: the rerun finds the effect done and sends
+ * what was stored. */
 Test(children, are_sent_by_the_rerun_when_nobody_could_report)
 {
     static const char *const env[] = {"JOBQ_CRASH_AT=execute.committed:2", NULL};
@@ -152,7 +157,8 @@ Test(children, of_a_failed_run_are_forgotten)
 {
     struct scene *s = scene_new(0);
 
-    scene_jobd(s, 0, (struct jobd_options){.executors = 1, .extra = "max_attempts = 2; backoff = 1;"});
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 1, .extra = "max_attempts = 2; backoff = 1;"});
     scene_enqueue(s, "spawn", "{\"n\":5,\"type\":\"dead\",\"fail\":1}");
     scene_wait_dead(s, 1, 20000);
     scene_enqueue(s, "spawn", "{\"n\":5,\"type\":\"dead\",\"bad\":1}");
@@ -169,7 +175,8 @@ Test(children, of_a_failed_run_are_forgotten)
     scene_free(s);
 }
 
-/* Children may go to a queue that no worker works on and nobody has used: it is registered, they wait there. */
+/* Children may go to a queue that no worker works on and nobody has used: it is registered, they
+ * wait there. */
 Test(children, may_open_a_new_queue)
 {
     struct scene *s = scene_new(0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entries as they are found: payloads of any kind, types nobody knows, formats of tomorrow, garbage.
+ * Entries as they are found: payloads of any kind, types nobody knows, formats of tomorrow,
+ * garbage.
  */
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
@@ -37,8 +38,9 @@ static void check_echo(struct scene *s, const char *payload, size_t len)
     job.payload_len = len;
     jobq_id id = scene_enqueue_job(s, &job).id;
     scene_wait_drained(s, 20000);
-    char *found = pg_str(s->postgres, "SELECT encode(payload, 'hex') FROM public.echoes WHERE job_id = '%s'",
-                         id_text(&id));
+    char *found =
+        pg_str(s->postgres, "SELECT encode(payload, 'hex') FROM public.echoes WHERE job_id = '%s'",
+               id_text(&id));
     char *wanted = hex_of(payload, len);
     cr_assert_not_null(found, "no effect of %.60s", payload);
     cr_assert(strcmp(found, wanted) == 0, "other bytes than %.60s: %.200s", payload, found);
@@ -50,10 +52,13 @@ static void check_echo(struct scene *s, const char *payload, size_t len)
 Test(payload, arrives_byte_for_byte)
 {
     static const char *const nasty[] = {
-        "{}", " {\t\"a\" :\r\n 1 , \"a\":1.0e+00 } \n", "{\"nul\":\"\\u0000\",\"esc\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
+        "{}",
+        " {\t\"a\" :\r\n 1 , \"a\":1.0e+00 } \n",
+        "{\"nul\":\"\\u0000\",\"esc\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
         "{\"\xf0\x9f\x90\x98\":\"\xf4\x8f\xbf\xbf \xee\x80\x80 \xef\xbb\xbf \xe2\x80\xae rtl\"}",
         "{\"combining\":\"e\xcc\x81 \xc3\xa9\",\"pair\":\"\\ud83d\\udc18\",\"del\":\"\x7f\"}",
-        "{\"n\":[-0,1e-400,123456789012345678901234567890.10]}", "{\"h\":\"x\",\"p\":\"y\",\"%s%n\":\"'; --\"}",
+        "{\"n\":[-0,1e-400,123456789012345678901234567890.10]}",
+        "{\"h\":\"x\",\"p\":\"y\",\"%s%n\":\"'; --\"}",
     };
     struct scene *s = scene_new(SCENE_PG);
 
@@ -85,15 +90,23 @@ Test(payload, arrives_whole_at_its_largest)
 
 /* ---- parked ---- */
 
-/* G38: a type that no jobd here knows is parked as it is, and taken by one that knows it, counts unchanged. */
+/* G38: a type that no jobd here knows is parked as it is, and taken by one that knows it, counts
+ * unchanged. */
 Test(parked, an_unknown_type_waits_for_who_knows_it)
 {
     struct scene *s = scene_new(SCENE_PG);
-    struct job_header h = {.attempts = 2, .crashes = 1, .losses = 1, .releases = 3, .max_attempts = 7,
-                           .error = "before", .error_len = 6};
+    struct job_header h = {.attempts = 2,
+                           .crashes = 1,
+                           .losses = 1,
+                           .releases = 3,
+                           .max_attempts = 7,
+                           .error = "before",
+                           .error_len = 6};
 
-    scene_jobd(s, 0, (struct jobd_options){
-        .executors = 1, .lease = "500ms", .modules = fmt("\"%s\"", lib_path("jobq-test/test.so"))});
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 1,
+                                     .lease = "500ms",
+                                     .modules = fmt("\"%s\"", lib_path("jobq-test/test.so"))});
     jobq_id id = entry_add(s, "ready:normal", h, "effect", "{\"for\":\"later\"}");
     wait_parked(s, 1, 20000);
     wait_beats(s, 12, 20000); /* two leases and more: it is walked past, and stays */
@@ -125,7 +138,8 @@ Test(parked, a_newer_format_waits_untouched)
     struct scene *s = scene_new(0);
     struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.executors = 1, .lease = "500ms"});
 
-    freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %b p %s", newer, sizeof(newer) - 1, "\x01 not JSON"));
+    freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %b p %s", newer, sizeof(newer) - 1,
+                             "\x01 not JSON"));
     wait_parked(s, 1, 20000);
     scene_enqueue_many(s, "noop", "{}", 50);
     scene_wait_drained(s, 20000);
@@ -151,9 +165,12 @@ Test(corrupt, entries_are_quarantined_with_their_bytes)
     struct job_header h = {0};
 
     entry_add(s, "ready:normal", h, "noop", "{}");
-    freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * foreign field another %b", "a\0b\xff", (size_t)4));
-    freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %b p %s", "\x01\x00half a head", (size_t)13, "{\"kept\":1}"));
-    freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %b p %b", "", (size_t)0, "", (size_t)0));
+    freeReplyObject(
+        redis_do(s->redis, "XADD " NORMAL " * foreign field another %b", "a\0b\xff", (size_t)4));
+    freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %b p %s", "\x01\x00half a head",
+                             (size_t)13, "{\"kept\":1}"));
+    freeReplyObject(
+        redis_do(s->redis, "XADD " NORMAL " * h %b p %b", "", (size_t)0, "", (size_t)0));
     freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * p %s h %s", "{}", "in the other order"));
     freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %s p %s more than-two", "x", "y"));
     entry_add(s, "ready:normal", h, "noop", "{}");
@@ -167,8 +184,11 @@ Test(corrupt, entries_are_quarantined_with_their_bytes)
         cr_assert_gt(strlen(e->error), 5u);
         entry_free(e);
     }
-    struct entry *foreign = entry_at(s, "dead", 0), *half = entry_at(s, "dead", 1), *more = entry_at(s, "dead", 4);
-    cr_assert(foreign->p_len == 27 && memcmp(foreign->p, "foreign=field\nanother=a\0b\xff\n", 28) == 0, "%s", foreign->p);
+    struct entry *foreign = entry_at(s, "dead", 0), *half = entry_at(s, "dead", 1),
+                 *more = entry_at(s, "dead", 4);
+    cr_assert(foreign->p_len == 27 &&
+                  memcmp(foreign->p, "foreign=field\nanother=a\0b\xff\n", 28) == 0,
+              "%s", foreign->p);
     cr_assert(half->h_len == 13 && memcmp(half->h, "\x01\x00half a head", 13) == 0);
     cr_assert_str_eq(half->p, "{\"kept\":1}");
     cr_assert(strstr(more->p, "more=than-two"), "%s", more->p);
@@ -188,7 +208,8 @@ Test(corrupt, a_flood_of_garbage_is_worked_off)
     struct scene *s = scene_new(0);
 
     for (int i = 0; i < 300; i++)
-        freeReplyObject(redis_do(s->redis, "XADD " NORMAL " * h %b p %d", "\x01garbage", (size_t)8, i));
+        freeReplyObject(
+            redis_do(s->redis, "XADD " NORMAL " * h %b p %d", "\x01garbage", (size_t)8, i));
     scene_jobd(s, 0, (struct jobd_options){.executors = 1});
     scene_wait_dead(s, 300, 30000);
     scene_wait_drained(s, 20000);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The four counts of a job: attempts, crashes, losses, releases. Each is moved by its own cause alone.
+ * The four counts of a job: attempts, crashes, losses, releases. Each is moved by its own cause
+ * alone.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -17,7 +18,8 @@ static void start_jobd(struct scene *s, const char *extra)
     scene_jobd(s, 0, (struct jobd_options){.executors = 1, .lease = LONG_LEASE, .extra = extra});
 }
 
-/* G27 G42: a job under which jobd dies again and again is dead once beyond its budget, all other counts at 0. */
+/* G27 G42: a job under which jobd dies again and again is dead once beyond its budget, all other
+ * counts at 0. */
 Test(losses, beyond_the_budget_end_a_job)
 {
     struct scene *s = scene_new(0);
@@ -82,14 +84,17 @@ Test(losses, of_three_and_more_run_in_a_fresh_executor)
     scene_free(s);
 }
 
-/* G30: it runs alone there: whatever else is waiting goes to others, however short it is known to be. */
+/* G30: it runs alone there: whatever else is waiting goes to others, however short it is known to
+ * be. */
 Test(losses, of_three_and_more_run_alone)
 {
     struct scene *s = scene_new(0);
     char *file = strdup(fmt("%s/alone", tmp_dir())), *others = strdup(fmt("%s/others", tmp_dir()));
 
     /* Everything is known to be short: two executors hold many jobs each. */
-    scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LONG_LEASE, .extra = "prefetch_time = \"1s\";"});
+    scene_jobd(s, 0,
+               (struct jobd_options){
+                   .executors = 2, .lease = LONG_LEASE, .extra = "prefetch_time = \"1s\";"});
     scene_enqueue_many(s, "sleep", fmt("{\"ms\":0,\"file\":\"%s\"}", others), 200);
     wait_lines(others, 200, 20000);
     scene_wait_drained(s, 20000);
@@ -99,7 +104,8 @@ Test(losses, of_three_and_more_run_alone)
     scene_enqueue_many(s, "sleep", fmt("{\"ms\":0,\"file\":\"%s\"}", others), 300);
     wait_lines(others, 500, 20000);
     wait_log(s->jobd[0], " job.done ", 500, 20000);
-    cr_assert_eq(process_count_log(s->jobd[0]->process, " job.done "), 500, "the long one is running");
+    cr_assert_eq(process_count_log(s->jobd[0]->process, " job.done "), 500,
+                 "the long one is running");
     free(file);
     free(others);
     scene_kill(s, 0);
@@ -123,7 +129,8 @@ Test(losses, crashes_attempts_and_releases_are_counted_apart)
     char *file = strdup(fmt("%s/runs", tmp_dir()));
     struct job_header h = {.attempts = 1, .max_attempts = 2};
 
-    jobq_id id = entry_add(s, "ready:normal", h, "sleep", fmt("{\"ms\":600000,\"file\":\"%s\"}", file));
+    jobq_id id =
+        entry_add(s, "ready:normal", h, "sleep", fmt("{\"ms\":600000,\"file\":\"%s\"}", file));
     start_jobd(s, "drain_grace = \"50ms\";");
     wait_lines(file, 1, 20000);
     kill_executor(s);
@@ -151,7 +158,8 @@ Test(losses, crashes_attempts_and_releases_are_counted_apart)
 Test(losses, crashes_end_a_job_at_their_budget)
 {
     struct scene *s = scene_new(0);
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.executors = 2, .extra = "crash_budget = 2;"});
+    struct jobd *j =
+        scene_jobd(s, 0, (struct jobd_options){.executors = 2, .extra = "crash_budget = 2;"});
 
     scene_enqueue(s, "exit0", "{}");
     scene_wait_dead(s, 1, 20000);

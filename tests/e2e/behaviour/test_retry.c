@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Failures that are said: retry, backoff, exhaustion, permanent failure, snooze; unique keys at the end of a job.
+ * Failures that are said: retry, backoff, exhaustion, permanent failure, snooze; unique keys at the
+ * end of a job.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -9,19 +10,23 @@
 
 #include "tests/e2e/behaviour/behaviour.h"
 
-/* G27 G28: fails three times, then succeeds; each wait is within its jittered, doubled and capped bound. */
+/* G27 G28: fails three times, then succeeds; each wait is within its jittered, doubled and capped
+ * bound. */
 Test(retry, comes_back_with_backoff_until_it_succeeds)
 {
     static const long long bounds[] = {40, 80, 100}; /* 40 ms, doubled, capped */
     struct scene *s = scene_new(0);
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){
-        .executors = 1, .extra = "backoff = \"40ms\"; backoff_cap = \"100ms\"; max_attempts = 4;"});
+    struct jobd *j =
+        scene_jobd(s, 0,
+                   (struct jobd_options){
+                       .executors = 1,
+                       .extra = "backoff = \"40ms\"; backoff_cap = \"100ms\"; max_attempts = 4;"});
 
     jobq_id id = scene_enqueue(s, "fail_n", "{\"n\":3,\"text\":\"not yet\"}");
     scene_wait_drained(s, 20000);
     for (int i = 0; i < 3; i++) {
-        const char *const texts[] = {" job.failed ", id_text(&id), fmt("attempt=%d ", i + 1), "fate=later",
-                                     "error=\"not yet\"", NULL};
+        const char *const texts[] = {" job.failed ", id_text(&id),        fmt("attempt=%d ", i + 1),
+                                     "fate=later",   "error=\"not yet\"", NULL};
         char *line = log_line(j, texts);
         cr_assert_leq(line_number(line, "delay_ms"), bounds[i], "%s", line);
         free(line);
@@ -36,7 +41,8 @@ Test(retry, comes_back_with_backoff_until_it_succeeds)
     scene_free(s);
 }
 
-/* G28: the wait that a handler asks for is kept to by Redis's clock, and survives the death of jobd. */
+/* G28: the wait that a handler asks for is kept to by Redis's clock, and survives the death of
+ * jobd. */
 Test(retry, waits_as_long_as_asked_across_a_restart)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -44,7 +50,8 @@ Test(retry, waits_as_long_as_asked_across_a_restart)
     scene_jobd(s, 0, (struct jobd_options){.executors = 1, .lease = LONG_LEASE});
     scene_jobd(s, 1, (struct jobd_options){.executors = 1, .lease = LONG_LEASE});
     long long before = redis_now_ms(s);
-    jobq_id id = scene_enqueue(s, "fail_n", "{\"n\":1,\"delay_ms\":1500,\"text\":\"later, please\"}");
+    jobq_id id =
+        scene_enqueue(s, "fail_n", "{\"n\":1,\"delay_ms\":1500,\"text\":\"later, please\"}");
     wait_later(s, 1, 20000);
     char *due = redis_str(s->redis, "ZSCORE jobq:{default:0}:later %s", id_text(&id));
     cr_assert_geq(strtoll(due, NULL, 10), before + 1500);
@@ -71,7 +78,8 @@ Test(retry, ends_as_a_complete_dead_letter)
 {
     struct scene *s = scene_new(0);
     jobq_job job = JOBQ_JOB_INIT;
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.executors = 2, .extra = "backoff = 1;"});
+    struct jobd *j =
+        scene_jobd(s, 0, (struct jobd_options){.executors = 2, .extra = "backoff = 1;"});
 
     job.type = "fail";
     job.payload = "{\"text\":\"na\xc3\xafve \\\"quotes\\\"\\nand lines\"}";
@@ -85,7 +93,8 @@ Test(retry, ends_as_a_complete_dead_letter)
     cr_assert_eq(memcmp(&e->header.id, &a.id, sizeof(a.id)), 0);
     cr_assert_eq(e->header.flags & CODEC_FLAG_LANE, JOBQ_LANE_LOW);
     cr_assert_str_eq(e->reason, "exhausted");
-    cr_assert(strstr(e->error, "na\xc3\xafve \"quotes\"") && strstr(e->error, "and lines"), "%s", e->error);
+    cr_assert(strstr(e->error, "na\xc3\xafve \"quotes\"") && strstr(e->error, "and lines"), "%s",
+              e->error);
     cr_assert_str_eq(e->p, job.payload);
     cr_assert(strstr(e->by, fmt("-%d-", (int)j->process->pid)), "%s", e->by);
     entry_free(e);
@@ -96,7 +105,8 @@ Test(retry, ends_as_a_complete_dead_letter)
     scene_free(s);
 }
 
-/* G29: a text longer than is kept is cut between characters: the dead letter is bounded and valid UTF-8. */
+/* G29: a text longer than is kept is cut between characters: the dead letter is bounded and valid
+ * UTF-8. */
 Test(retry, keeps_a_bounded_valid_text)
 {
     struct scene *s = scene_new(0);
@@ -123,7 +133,8 @@ Test(retry, keeps_a_bounded_valid_text)
 Test(retry, does_not_follow_a_permanent_failure)
 {
     struct scene *s = scene_new(0);
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.executors = 1, .extra = "backoff = 1;"});
+    struct jobd *j =
+        scene_jobd(s, 0, (struct jobd_options){.executors = 1, .extra = "backoff = 1;"});
 
     scene_enqueue(s, "dead", "{\"why\":1}");
     scene_wait_dead(s, 1, 20000);
@@ -140,13 +151,15 @@ Test(retry, does_not_follow_a_permanent_failure)
     scene_free(s);
 }
 
-/* G27: with one attempt only, a job that snoozes again and again is still alive and has used nothing. */
+/* G27: with one attempt only, a job that snoozes again and again is still alive and has used
+ * nothing. */
 Test(retry, snooze_costs_nothing)
 {
     struct scene *s = scene_new(0);
     char *file = strdup(fmt("%s/go", tmp_dir()));
     struct jobd *j = scene_jobd(
-        s, 0, (struct jobd_options){.executors = 1, .extra = "max_attempts = 1; crash_budget = 1;"});
+        s, 0,
+        (struct jobd_options){.executors = 1, .extra = "max_attempts = 1; crash_budget = 1;"});
 
     jobq_id id = scene_enqueue(s, "snooze", fmt("{\"file\":\"%s\",\"ms\":20}", file));
     wait_log(j, " job.snoozed ", 6, 20000);
@@ -164,7 +177,8 @@ Test(retry, snooze_costs_nothing)
 
 /* ---- unique keys ---- */
 
-static jobq_answer enqueue_unique(struct scene *s, const char *type, const char *payload, int64_t expires_ms)
+static jobq_answer enqueue_unique(struct scene *s, const char *type, const char *payload,
+                                  int64_t expires_ms)
 {
     jobq_job job = JOBQ_JOB_INIT;
 
@@ -183,7 +197,8 @@ static void check_duplicate(struct scene *s, const jobq_answer *holder)
     cr_assert_eq(memcmp(&a.holder, &holder->id, sizeof(a.holder)), 0);
 }
 
-/* G4 G34: while a job lives, waiting, retrying or snoozing, its key admits no other; success frees it. */
+/* G4 G34: while a job lives, waiting, retrying or snoozing, its key admits no other; success frees
+ * it. */
 Test(unique, is_held_through_life_and_freed_by_success)
 {
     struct scene *s = scene_new(0);
@@ -220,7 +235,10 @@ Test(unique, is_freed_by_every_death)
     static const struct {
         const char *type, *reason;
         int64_t expires_ms;
-    } deaths[] = {{"dead", "permanent", 0}, {"fail", "exhausted", 0}, {"segv", "exhausted", 0}, {"noop", "expired", 1}};
+    } deaths[] = {{"dead", "permanent", 0},
+                  {"fail", "exhausted", 0},
+                  {"segv", "exhausted", 0},
+                  {"noop", "expired", 1}};
     struct scene *s = scene_new(0);
 
     for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++) {
@@ -228,7 +246,9 @@ Test(unique, is_freed_by_every_death)
         cr_assert_eq(a.status, JOBQ_STATUS_OK, "not freed before %s", deaths[i].type);
         check_duplicate(s, &a);
         wait_redis_ms(s, redis_now_ms(s) + 5);
-        scene_jobd(s, 0, (struct jobd_options){.executors = 1, .extra = "max_attempts = 1; crash_budget = 1;"});
+        scene_jobd(
+            s, 0,
+            (struct jobd_options){.executors = 1, .extra = "max_attempts = 1; crash_budget = 1;"});
         scene_wait_dead(s, (long long)i + 1, 20000);
         struct entry *e = entry_at(s, "dead", i);
         cr_assert_str_eq(e->reason, deaths[i].reason);

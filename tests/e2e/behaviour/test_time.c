@@ -12,15 +12,18 @@
 
 #define DELAYED 24
 
-/* Redis, PostgreSQL and this test share one machine's clock, so an effect's time compares with Redis's. */
+/* Redis, PostgreSQL and this test share one machine's clock, so an effect's time compares with
+ * Redis's. */
 static long long effect_ms(struct scene *s, const jobq_id *id)
 {
     return pg_int(s->postgres,
-                  "SELECT floor(extract(epoch FROM at) * 1000)::bigint FROM public.effects WHERE job_id = '%s'",
+                  "SELECT floor(extract(epoch FROM at) * 1000)::bigint FROM public.effects WHERE "
+                  "job_id = '%s'",
                   id_text(id));
 }
 
-/* G31: causality: no delayed or due job starts before its time by Redis's clock, with two jobd moving them. */
+/* G31: causality: no delayed or due job starts before its time by Redis's clock, with two jobd
+ * moving them. */
 Test(schedule, starts_nothing_early)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -49,7 +52,8 @@ Test(schedule, starts_nothing_early)
     scene_free(s);
 }
 
-/* G31: a job due far away stays, one due in the past runs at once, one that fell due while nobody was there runs then. */
+/* G31: a job due far away stays, one due in the past runs at once, one that fell due while nobody
+ * was there runs then. */
 Test(schedule, tells_past_from_future)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -99,7 +103,8 @@ Test(schedule, a_nearer_due_time_overtakes)
 
 /* ---- expiry ---- */
 
-/* G29 G39: what was not started in time never starts: a dead letter, counted as expired; attempts unchanged. */
+/* G29 G39: what was not started in time never starts: a dead letter, counted as expired; attempts
+ * unchanged. */
 Test(expiry, ends_what_was_not_started_in_time)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -136,13 +141,16 @@ Test(expiry, ends_what_was_not_started_in_time)
 
 /* ---- limits ---- */
 
-/* G25 G27: at its soft limit a handler is told, and may give up at no cost; drain ends it in the same way. */
+/* G25 G27: at its soft limit a handler is told, and may give up at no cost; drain ends it in the
+ * same way. */
 Test(limit, the_soft_limit_tells)
 {
     struct scene *s = scene_new(0);
     jobq_job job = JOBQ_JOB_INIT;
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){
-        .executors = 1, .extra = "max_attempts = 1; crash_budget = 1; backoff = 1;"});
+    struct jobd *j = scene_jobd(
+        s, 0,
+        (struct jobd_options){.executors = 1,
+                              .extra = "max_attempts = 1; crash_budget = 1; backoff = 1;"});
 
     job.type = "stoppable";
     job.payload = "{\"ms\":600000}";
@@ -162,10 +170,13 @@ Test(limit, the_soft_limit_tells)
 Test(limit, a_type_has_its_own)
 {
     struct scene *s = scene_new(0);
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){
-        .executors = 1, .types = "{ name = \"stoppable\"; soft_limit = 50; hard_limit = \"10m\"; }, "
-                                 "{ name = \"spin\"; soft_limit = 50; hard_limit = 150; }",
-        .extra = "crash_budget = 1;"});
+    struct jobd *j =
+        scene_jobd(s, 0,
+                   (struct jobd_options){
+                       .executors = 1,
+                       .types = "{ name = \"stoppable\"; soft_limit = 50; hard_limit = \"10m\"; }, "
+                                "{ name = \"spin\"; soft_limit = 50; hard_limit = 150; }",
+                       .extra = "crash_budget = 1;"});
 
     scene_enqueue(s, "spin", "{}");
     scene_wait_dead(s, 1, 20000);
@@ -185,10 +196,13 @@ static bool is_no_statement_left(void *ctx)
 {
     struct scene *s = ctx;
 
-    return pg_int(s->postgres, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%'") == 0;
+    return pg_int(s->postgres,
+                  "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%'") ==
+           0;
 }
 
-/* G19 G25: a statement that would run for ten minutes more ends with its executor, and so do its locks. */
+/* G19 G25: a statement that would run for ten minutes more ends with its executor, and so do its
+ * locks. */
 Test(limit, sql_of_a_killed_executor_is_cancelled)
 {
     struct scene *s = scene_new(SCENE_PG);
