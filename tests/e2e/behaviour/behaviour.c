@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 
-#define BASE          "jobq:{default:0}"
+#define BASE "jobq:{default:0}"
 #define EXECUTORS_MAX 64
 
 /* ---- entries ---- */

@@ -12,10 +12,10 @@
 
 #include "tests/e2e/behaviour/behaviour.h"
 
-#define REDIS_CANARY    "c4naryRedis"
+#define REDIS_CANARY "c4naryRedis"
 #define POSTGRES_CANARY "c4naryPg"
-#define MAIL_CANARY     "c4naryMail"
-#define PIDS_MAX        16
+#define MAIL_CANARY "c4naryMail"
+#define PIDS_MAX 16
 
 static const char *const canaries[] = {REDIS_CANARY, POSTGRES_CANARY, MAIL_CANARY};
 
