@@ -352,7 +352,7 @@ static int pump(struct sending *s, jobq_err *err)
             continue;
         }
         int code = conn_flush(s->c->conn, err);
-        CRASH_POINT("enqueue-sent");
+        CRASH_POINT("enqueue.sent");
         if (code == JOBQ_OK)
             code = read_replies(s, &any, err);
         if (code == JOBQ_OK && !any)
@@ -374,7 +374,7 @@ static bool run_link(struct sending *s)
                code != JOBQ_ETIMEDOUT;
     }
     s->last_cause = JOBQ_CAUSE_NONE;
-    CRASH_POINT("enqueue-before-send");
+    CRASH_POINT("enqueue.before_send");
     code = pump(s, &err);
     if (code == JOBQ_OK)
         return false;
