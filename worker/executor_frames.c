@@ -250,6 +250,7 @@ static bool take_frames(struct pool *p, struct executor *x)
                       LOG_INT("frame", used ? (int)f.kind : -1),
                       LOG_STR("error", jobq_strerror(rc)), LOG_END);
             buf_clear(&x->in);
+            x->unheard = true;
             pool_kill_executor(x, "spoke what is not the protocol");
             return false;
         }
@@ -262,8 +263,11 @@ static bool take_frames(struct pool *p, struct executor *x)
 bool executor_read_frames(struct pool *p, struct executor *x)
 {
     for (;;) {
+        if (x->unheard)
+            return false;
         void *room = buf_reserve(&x->in, READ_SIZE);
         if (!room) {
+            x->unheard = true;
             pool_kill_executor(x, "out of memory for what it said");
             return false;
         }

@@ -378,10 +378,12 @@ static void settle_jobs(struct pool *p, struct executor *x, const char *why)
 {
     /* Its last words first: what ended before it died, ended. */
     uint32_t done = frame_page_done(x->page);
-    executor_read_frames(p, x);
-    if (!take_done(p, x, done))
-        log_event(LOG_ERROR, "executor.page_corrupt", LOG_INT("pid", x->pid), LOG_END);
     uint32_t started = frame_page_started(x->page);
+    if (!executor_read_frames(p, x))
+        /* Its outcome or its children may be among what was lost: what ended unheard counts as crashed. */
+        started = (int32_t)(done - started) > 0 ? done : started;
+    else if (!take_done(p, x, done))
+        log_event(LOG_ERROR, "executor.page_corrupt", LOG_INT("pid", x->pid), LOG_END);
     if ((int32_t)(started - x->last_handed) > 0)
         started = x->done;
     return_unstarted(p, x, started);
