@@ -73,6 +73,15 @@ static void stop(struct supervisor *s)
     loop_stop(s->loop);
 }
 
+/* Partitions whose registration is not answered: what may be stored there has to be left too. */
+static size_t registering(const struct supervisor *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->shard_count; i++)
+        n += s->shards[i]->state == SHARD_REGISTERING;
+    return n;
+}
+
 void closing_run(struct supervisor *s, int64_t now)
 {
     /* What a read brought, or an executor gave back, after the drain began. */
@@ -82,7 +91,7 @@ void closing_run(struct supervisor *s, int64_t now)
     struct drain_view view = {
         .running = pool_held(s->pool),
         .reading = s->read_lane || s->blocked,
-        .unsettled = outcome_unsettled(s),
+        .unsettled = outcome_unsettled(s) + registering(s),
         .leaving = s->leaving,
         .executors = pool_alive(s->pool),
     };
