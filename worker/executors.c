@@ -53,7 +53,8 @@ static void on_executor_ready(void *ctx, struct executor *x, const struct frame_
 static void on_executor_progress(void *ctx, struct executor *x, bool running, int64_t started_ms)
 {
     struct supervisor *s = ctx;
-    dispatch_progress(s->dispatch, executor_ctx(x), running, started_ms);
+    if (executor_ctx(x)) /* none: there was no memory for it, it retires */
+        dispatch_progress(s->dispatch, executor_ctx(x), running, started_ms);
 }
 
 static void on_job_ended(void *ctx, struct executor *x, struct job *j)

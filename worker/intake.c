@@ -131,7 +131,7 @@ static void set_limits(struct supervisor *s, struct job *j)
 static bool has_expired(struct supervisor *s, const struct job *j)
 {
     int64_t now = supervisor_redis_ms(s);
-    return j->header.expires_ms > 0 && now > 0 && now >= j->enqueued_ms + j->header.expires_ms;
+    return j->header.expires_ms > 0 && now > 0 && now - j->enqueued_ms >= j->header.expires_ms;
 }
 
 static void decide(struct supervisor *s, struct job *j)
@@ -148,7 +148,8 @@ static void decide(struct supervisor *s, struct job *j)
         return;
     }
     j->header_valid = true;
-    j->enqueued_ms = j->header.enqueued_ms ? j->header.enqueued_ms : (int64_t)j->entry.ms;
+    int64_t added_ms = (int64_t)MIN(j->entry.ms, (uint64_t)INT64_MAX);
+    j->enqueued_ms = j->header.enqueued_ms ? j->header.enqueued_ms : added_ms;
     j->wait_ms = MAX(supervisor_redis_ms(s) - j->enqueued_ms, 0);
     set_limits(s, j);
     if (!supervisor_knows_type(s, j->header.type, j->header.type_len)) {

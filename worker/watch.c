@@ -17,6 +17,7 @@
 #define REGISTER_AGAIN_MS 500
 #define PARKED_WALK 100
 #define MOVE_RANKS 10
+#define WAKE_MAX_MS 3600000 /* the channel is open to anybody; what is due is asked for every second anyway */
 
 /* ---- registering ---- */
 
@@ -147,7 +148,7 @@ void watch_wake(struct supervisor *s, const char *channel, const char *message)
         int64_t rank = MIN(lease_rank(shard->lease, now), MOVE_RANKS);
         int64_t at = now;
         if (redis && text_parse_int(message, &due) == JOBQ_OK)
-            at = now + MAX(due - redis, 0) + 1 + rank * LEASE_RANK_MS;
+            at = now + MIN(MAX(due, redis) - redis, WAKE_MAX_MS) + 1 + rank * LEASE_RANK_MS;
         shard->move_due_ms = MIN(shard->move_due_ms, at);
     }
 }
@@ -296,7 +297,7 @@ int64_t watch_due_ms(const struct supervisor *s, int64_t now_ms)
         return due;
     for (size_t i = 0; i < s->shard_count; i++) {
         const struct shard *shard = s->shards[i];
-        if (shard->state == SHARD_NEW && s->types_text)
+        if (shard->state == SHARD_NEW && s->types_text && s->drain.phase == DRAIN_NOT)
             due = MIN(due, shard->register_due_ms);
         if (shard->state != SHARD_ALIVE)
             continue;
