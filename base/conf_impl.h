@@ -57,7 +57,6 @@ struct conf {
 };
 
 /* ---- conf_value.c ---- */
-size_t conf_table_size(const struct conf_option *table);
 /* Row of a name of len bytes, or NULL. loose: '-', '.' and '_' are the same. */
 const struct conf_option *conf_find(const struct conf_option *table, const char *name, size_t len,
                                     bool loose);

@@ -23,7 +23,7 @@ int conf_no_memory(jobq_err *err)
 
 /* ---- names ---- */
 
-size_t conf_table_size(const struct conf_option *table)
+static size_t table_size(const struct conf_option *table)
 {
     size_t n = 0;
     while (table[n].name)
@@ -276,7 +276,7 @@ void conf_values_free(const struct conf_option *table, struct conf_value *values
 
 int conf_values_new(const struct conf_option *table, struct conf_value **out, jobq_err *err)
 {
-    struct conf_value *values = mem_zalloc(conf_table_size(table), sizeof(*values));
+    struct conf_value *values = mem_zalloc(table_size(table), sizeof(*values));
     int code = values ? JOBQ_OK : conf_no_memory(err);
     for (size_t i = 0; code == JOBQ_OK && table[i].name; i++) {
         ASSERT(strlen(table[i].name) <= CONF_NAME_MAX);

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 #define LOW_BITS 62
 #define LOW_MASK ((UINT64_C(1) << LOW_BITS) - 1)
@@ -179,18 +180,6 @@ void jobq_id_format(const jobq_id *id, char out[JOBQ_ID_TEXT_SIZE])
     *p = '\0';
 }
 
-/* -1 for any other character. */
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool parse_id(const char *text, jobq_id *id)
 {
     if (!text || strnlen(text, JOBQ_ID_TEXT_SIZE) != JOBQ_ID_TEXT_SIZE - 1)
@@ -199,8 +188,8 @@ static bool parse_id(const char *text, jobq_id *id)
     for (int i = 0; i < 16; i++) {
         if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
             return false;
-        int high = hex_value(p[0]);
-        int low = hex_value(p[1]);
+        int high = text_hex_value(p[0]);
+        int low = text_hex_value(p[1]);
         if (high < 0 || low < 0)
             return false;
         id->bytes[i] = (uint8_t)(high << 4 | low);

@@ -215,12 +215,6 @@ int64_t loop_now(const struct loop *l)
     return l->now_ms;
 }
 
-int64_t loop_refresh(struct loop *l)
-{
-    l->now_ms = clock_mono_ms();
-    return l->now_ms;
-}
-
 int loop_io_add(struct loop *l, int fd, uint32_t events, loop_io_fn fn, void *ctx,
                 struct loop_io **out, jobq_err *err)
 {

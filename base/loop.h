@@ -37,10 +37,8 @@ MUST_CHECK int loop_run(struct loop *l, jobq_err *err);
 /* One turn, waiting at most max_wait_ms (-1: until something happens). */
 MUST_CHECK int loop_turn(struct loop *l, int64_t max_wait_ms, jobq_err *err);
 void loop_stop(struct loop *l);
-/* Monotonic ms, read once at the start of the callbacks of this turn; loop_refresh() reads the
- * clock again. */
+/* Monotonic ms, read once at the start of the callbacks of this turn. */
 int64_t loop_now(const struct loop *l);
-int64_t loop_refresh(struct loop *l);
 
 /* Borrows fd. events as in epoll (level-triggered). Remove before closing fd. */
 MUST_CHECK int loop_io_add(struct loop *l, int fd, uint32_t events, loop_io_fn fn, void *ctx,

@@ -23,6 +23,8 @@ size_t text_cut(const char *bytes, size_t len, size_t max);
 /* Copies at most out_size - 1 bytes as valid UTF-8: bad bytes become '?', cut at a character;
  * returns the length. */
 size_t text_sanitize(const char *bytes, size_t len, char *out, size_t out_size);
+/* Value of a hexadecimal digit in either case; -1 for any other character. */
+int text_hex_value(char c);
 /* "1500", "500ms", "30s", "10m", "1h", "7d" to ms. JOBQ_OK or JOBQ_EINVAL (negative, overflow,
  * other unit). */
 MUST_CHECK int text_parse_duration(const char *text, int64_t *out_ms);

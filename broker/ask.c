@@ -38,7 +38,7 @@ void ask_free(struct redisReply **replies, size_t n)
     }
 }
 
-int ask_check(const struct redisReply *r, const char *what, jobq_err *err)
+static int check_error(const struct redisReply *r, const char *what, jobq_err *err)
 {
     if (r->type != REDIS_REPLY_ERROR)
         return JOBQ_OK;
@@ -50,7 +50,7 @@ int ask_check(const struct redisReply *r, const char *what, jobq_err *err)
 
 int ask_shape(const struct redisReply *r, int type, const char *what, jobq_err *err)
 {
-    int rc = ask_check(r, what, err);
+    int rc = check_error(r, what, err);
     if (rc == JOBQ_OK && r->type != type)
         rc = error_set(err, JOBQ_EPROTO, "%s: Redis answered with a reply of type %d instead of %d",
                        what, r->type, type);

@@ -25,11 +25,9 @@ MUST_CHECK int ask_many(struct conn *c, int64_t deadline_ms, struct redisReply *
                         jobq_err *err);
 void ask_free(struct redisReply **replies, size_t n);
 /*
- * JOBQ_OK unless r is an error: JOBQ_EAUTH (no permission), JOBQ_EREDIS; the text says what was
- * asked for.
+ * JOBQ_OK when r is of this type; JOBQ_EAUTH (no permission), JOBQ_EREDIS: it is an error;
+ * JOBQ_EPROTO: what came is of another shape. The text says what was asked for.
  */
-MUST_CHECK int ask_check(const struct redisReply *r, const char *what, jobq_err *err);
-/* JOBQ_EPROTO: what came is of another shape. */
 MUST_CHECK int ask_shape(const struct redisReply *r, int type, const char *what, jobq_err *err);
 
 /* The value of a field in a flat array name, value, name, value…; NULL: absent. */

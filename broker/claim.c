@@ -48,26 +48,11 @@ static void put_job_id(struct buf *out, const jobq_id *id)
     resp_str(out, text);
 }
 
-static int bad_reply(jobq_err *err, const char *what)
-{
-    return error_set(err, JOBQ_EPROTO, "%s: a reply of another shape", what);
-}
-
-/* An array, whatever is in it. */
-static int check_array(const struct redisReply *r, const char *what, jobq_err *err)
-{
-    if (r && r->type == REDIS_REPLY_ERROR)
-        return error_set(err, JOBQ_EREDIS, "%s: %.*s", what, (int)MIN(r->len, 200u), r->str);
-    if (!r || r->type != REDIS_REPLY_ARRAY)
-        return bad_reply(err, what);
-    return JOBQ_OK;
-}
-
 /* The answer of a script: JOBQ_OK if its first word is OK; what follows is checked by each
  * parser. */
 static int check_script(const struct redisReply *r, const char *what, jobq_err *err)
 {
-    int rc = check_array(r, what, err);
+    int rc = reply_expect_array(r, what, err);
 
     if (rc != JOBQ_OK)
         return rc;
@@ -79,7 +64,7 @@ static int check_script(const struct redisReply *r, const char *what, jobq_err *
         return error_set(err, JOBQ_ESTATE, "%s: the name was used before", what);
     if (reply_is_word(r, 0, "CHANGED"))
         return error_set(err, JOBQ_ESTATE, "%s: the other incarnation is not in that state", what);
-    return bad_reply(err, what);
+    return reply_refuse_shape(what, err);
 }
 
 /* Element i, a number not below least. */
@@ -109,7 +94,7 @@ int claim_register_reply(const struct redisReply *r, int64_t *redis_ms, jobq_err
     if (rc != JOBQ_OK)
         return rc;
     if (!number_at(r, 1, 0, &ms))
-        return bad_reply(err, "register");
+        return reply_refuse_shape("register", err);
     *redis_ms = ms;
     return JOBQ_OK;
 }
@@ -138,7 +123,7 @@ int claim_beat_reply(const struct redisReply *r, struct claim_beat *out, jobq_er
         return rc;
     if (!number_at(r, 1, 0, &b.redis_ms) || !number_at(r, 2, 0, &b.counter) ||
         (r->elements - BEAT_HEAD) % 2 != 0)
-        return bad_reply(err, "beat");
+        return reply_refuse_shape("beat", err);
     b.peers = (r->elements - BEAT_HEAD) / 2;
     *out = b;
     return JOBQ_OK;
@@ -177,7 +162,7 @@ static int takeover_reply(const struct redisReply *r, const char *what, bool *mo
     if (rc != JOBQ_OK)
         return rc;
     if (!number_at(r, 1, 0, &again) || !number_at(r, 2, 0, &count))
-        return bad_reply(err, what);
+        return reply_refuse_shape(what, err);
     *more = again != 0;
     *moved = count;
     return JOBQ_OK;
@@ -226,7 +211,7 @@ int claim_ack_reply(const struct redisReply *r, int64_t *acked, jobq_err *err)
     if (rc != JOBQ_OK)
         return rc;
     if (!number_at(r, 1, 0, &n))
-        return bad_reply(err, "ack");
+        return reply_refuse_shape("ack", err);
     *acked = n;
     return JOBQ_OK;
 }
@@ -330,10 +315,10 @@ int claim_fail_reply(const struct redisReply *r, enum claim_fate *fates, size_t 
     if (rc != JOBQ_OK)
         return rc;
     if (r->elements != n + 1)
-        return bad_reply(err, "fail");
+        return reply_refuse_shape("fail", err);
     for (size_t i = 0; i < n; i++)
         if (!fate_at(r, i + 1, &fate))
-            return bad_reply(err, "fail");
+            return reply_refuse_shape("fail", err);
     for (size_t i = 0; i < n; i++)
         (void)fate_at(r, i + 1, &fates[i]);
     return JOBQ_OK;
@@ -364,7 +349,7 @@ int claim_move_reply(const struct redisReply *r, struct claim_move *out, jobq_er
         return rc;
     if (!number_at(r, 1, 0, &m.moved) || !number_at(r, 2, 0, &m.corrupt) ||
         !number_at(r, 3, -1, &m.next_due_ms) || !number_at(r, 4, 0, &m.redis_ms))
-        return bad_reply(err, "move");
+        return reply_refuse_shape("move", err);
     m.more = m.next_due_ms >= 0 && m.next_due_ms <= m.redis_ms;
     *out = m;
     return JOBQ_OK;
@@ -419,7 +404,7 @@ int claim_sweep_reply(const struct redisReply *r, int64_t *fenced, jobq_err *err
     if (rc != JOBQ_OK)
         return rc;
     if (!number_at(r, 1, 0, &n))
-        return bad_reply(err, "sweep");
+        return reply_refuse_shape("sweep", err);
     *fenced = n;
     return JOBQ_OK;
 }
@@ -445,7 +430,7 @@ int claim_unpark_reply(const struct redisReply *r, int64_t *moved, jobq_err *err
     if (rc != JOBQ_OK)
         return rc;
     if (!number_at(r, 1, 0, &n))
-        return bad_reply(err, "unpark");
+        return reply_refuse_shape("unpark", err);
     *moved = n;
     return JOBQ_OK;
 }

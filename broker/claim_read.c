@@ -19,20 +19,6 @@ static void put_entry_id(struct buf *out, const struct entry_id *id, bool after)
     resp_bytes(out, after ? text : text + 1, after ? len + 1 : len);
 }
 
-static int bad_reply(jobq_err *err, const char *what)
-{
-    return error_set(err, JOBQ_EPROTO, "%s: a reply of another shape", what);
-}
-
-static int check_array(const struct redisReply *r, const char *what, jobq_err *err)
-{
-    if (r && r->type == REDIS_REPLY_ERROR)
-        return error_set(err, JOBQ_EREDIS, "%s: %.*s", what, (int)MIN(r->len, 200u), r->str);
-    if (!r || r->type != REDIS_REPLY_ARRAY)
-        return bad_reply(err, what);
-    return JOBQ_OK;
-}
-
 static bool is_array(const struct redisReply *r)
 {
     return r && r->type == REDIS_REPLY_ARRAY;
@@ -142,7 +128,7 @@ int claim_read_reply(const struct redisReply *r, const struct shard_keys *const 
 
     if (r && r->type == REDIS_REPLY_NIL)
         return JOBQ_OK;
-    rc = check_array(r, "read", err);
+    rc = reply_expect_array(r, "read", err);
     if (rc != JOBQ_OK)
         return rc;
     for (size_t i = 0; i < r->elements; i++) {
@@ -152,10 +138,10 @@ int claim_read_reply(const struct redisReply *r, const struct shard_keys *const 
 
         if (!is_array(stream) || stream->elements != 2 || !reply_bytes(stream, 0, &key, &len) ||
             !find_lane(k, n, key, len, &at))
-            return bad_reply(err, "read");
+            return reply_refuse_shape("read", err);
         if (!read_entries(stream->element[1], at / LANE_COUNT, (enum lane)(at % LANE_COUNT), fn,
                           ctx))
-            return bad_reply(err, "read");
+            return reply_refuse_shape("read", err);
         at++;
     }
     return JOBQ_OK;
@@ -182,7 +168,7 @@ void claim_pending(struct buf *out, const struct shard_keys *k, enum lane lane, 
 int claim_pending_reply(const struct redisReply *r,
                         void (*fn)(void *ctx, const struct entry_id *id), void *ctx, jobq_err *err)
 {
-    int rc = check_array(r, "pending", err);
+    int rc = reply_expect_array(r, "pending", err);
 
     if (rc != JOBQ_OK)
         return rc;
@@ -193,7 +179,7 @@ int claim_pending_reply(const struct redisReply *r,
 
         if (!is_array(r->element[i]) || !reply_bytes(r->element[i], 0, &text, &len) ||
             entry_id_parse(text, len, &id) != JOBQ_OK)
-            return bad_reply(err, "pending");
+            return reply_refuse_shape("pending", err);
         fn(ctx, &id);
     }
     return JOBQ_OK;
@@ -213,12 +199,12 @@ int claim_fetch_reply(const struct redisReply *r, enum lane lane, struct claim_e
                       bool *found, jobq_err *err)
 {
     struct claim_entry e = {.lane = lane};
-    int rc = check_array(r, "fetch", err);
+    int rc = reply_expect_array(r, "fetch", err);
 
     if (rc != JOBQ_OK)
         return rc;
     if (r->elements > 1 || (r->elements == 1 && !read_entry(r->element[0], &e)))
-        return bad_reply(err, "fetch");
+        return reply_refuse_shape("fetch", err);
     *found = r->elements == 1;
     if (*found)
         *out = e;
@@ -243,11 +229,11 @@ void claim_parked(struct buf *out, const struct shard_keys *k, const struct entr
 int claim_parked_reply(const struct redisReply *r,
                        void (*fn)(void *ctx, const struct claim_entry *e), void *ctx, jobq_err *err)
 {
-    int rc = check_array(r, "parked", err);
+    int rc = reply_expect_array(r, "parked", err);
 
     if (rc != JOBQ_OK)
         return rc;
     if (!read_entries(r, 0, LANE_RECOVERED, fn, ctx))
-        return bad_reply(err, "parked");
+        return reply_refuse_shape("parked", err);
     return JOBQ_OK;
 }

@@ -129,8 +129,8 @@ int enqueue_check(const jobq_job *job, size_t max_payload_bytes, jobq_cause *cau
     return code;
 }
 
-void enqueue_header(const jobq_job *job, const jobq_id *id, int64_t enqueued_ms,
-                    struct job_header *out)
+/* Header of a checked job, whose time of enqueue is its entry's. */
+static void make_header(const jobq_job *job, const jobq_id *id, struct job_header *out)
 {
     *out = (struct job_header){
         .flags = (uint8_t)job->lane,
@@ -143,7 +143,6 @@ void enqueue_header(const jobq_job *job, const jobq_id *id, int64_t enqueued_ms,
         .expires_ms = job->expires_after_ms,
         .unique = job->unique_key,
         .unique_len = job->unique_key != NULL ? strlen(job->unique_key) : 0,
-        .enqueued_ms = enqueued_ms,
     };
 }
 
@@ -224,7 +223,7 @@ int enqueue_append(struct buf *out, const struct shard_keys *k, const jobq_job *
 
     if (out->failed)
         return error_set(err, JOBQ_ENOMEM, "no memory for a job of %zu bytes", payload_len);
-    enqueue_header(job, id, 0, &h);
+    make_header(job, id, &h);
     if (enqueue_needs_script(job))
         append_script(out, k, job, &h, payload, payload_len);
     else

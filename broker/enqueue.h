@@ -26,9 +26,6 @@ struct redisReply;
  */
 MUST_CHECK int enqueue_check(const jobq_job *job, size_t max_payload_bytes, jobq_cause *cause,
                              jobq_err *err);
-/* Header of a checked job. enqueued_ms 0: the entry's own time. */
-void enqueue_header(const jobq_job *job, const jobq_id *id, int64_t enqueued_ms,
-                    struct job_header *out);
 bool enqueue_needs_script(const jobq_job *job);
 /* Appends the command for a checked job on its partition: XADD, or EVALSHA of enqueue.
  * JOBQ_ENOMEM. */

@@ -25,14 +25,6 @@ const char *keys_lane_name(enum lane lane)
     return lane_names[lane];
 }
 
-enum lane keys_lane_parse(const char *name)
-{
-    for (unsigned i = 0; i < LANE_COUNT; i++)
-        if (strcmp(name, lane_names[i]) == 0)
-            return (enum lane)i;
-    return LANE_COUNT;
-}
-
 enum lane keys_lane_of_flags(uint8_t flags)
 {
     switch (flags & 0x03) {

@@ -33,8 +33,6 @@ struct shard_keys {
 
 /* "recovered", "high", "normal", "low". */
 const char *keys_lane_name(enum lane lane);
-/* LANE_COUNT for any other word. */
-enum lane keys_lane_parse(const char *name);
 /* The lane a job with these header flags belongs to (never LANE_RECOVERED). */
 enum lane keys_lane_of_flags(uint8_t flags);
 

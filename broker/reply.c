@@ -8,6 +8,8 @@
 #include <hiredis/hiredis.h>
 #include <string.h>
 
+#include "base/error.h"
+
 struct rule {
     const char *word;  /* the first word, whole */
     const char *after; /* what must follow it and a space; NULL: anything */
@@ -209,4 +211,18 @@ const char *reply_text(const struct redisReply *r)
     bool has_text = r && (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ||
                           r->type == REDIS_REPLY_ERROR);
     return has_text && r->str ? r->str : "";
+}
+
+int reply_refuse_shape(const char *what, jobq_err *err)
+{
+    return error_set(err, JOBQ_EPROTO, "%s: a reply of another shape", what);
+}
+
+int reply_expect_array(const struct redisReply *r, const char *what, jobq_err *err)
+{
+    if (r && r->type == REDIS_REPLY_ERROR)
+        return error_set(err, JOBQ_EREDIS, "%s: %.*s", what, (int)MIN(r->len, 200u), r->str);
+    if (!r || r->type != REDIS_REPLY_ARRAY)
+        return reply_refuse_shape(what, err);
+    return JOBQ_OK;
 }

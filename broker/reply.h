@@ -57,4 +57,10 @@ bool reply_bytes(const struct redisReply *r, size_t i, const char **bytes, size_
 bool reply_int(const struct redisReply *r, size_t i, int64_t *out);
 bool reply_is_word(const struct redisReply *r, size_t i, const char *word);
 
+/* JOBQ_EPROTO: what was asked for came in another shape. */
+int reply_refuse_shape(const char *what, jobq_err *err);
+/* JOBQ_OK: an array, whatever is in it; JOBQ_EREDIS: an error, whose text is in err; JOBQ_EPROTO:
+ * anything else, NULL too. */
+MUST_CHECK int reply_expect_array(const struct redisReply *r, const char *what, jobq_err *err);
+
 #endif

@@ -29,17 +29,6 @@ struct span {
 static const char *const forms =
     "use redis://[user:password@]host[:port][/db] or unix:///path[?db=N]";
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Undoes %XX into a new string. what names the part in messages. */
 static int decode(struct span s, const char *what, char **out, jobq_err *err)
 {
@@ -54,8 +43,8 @@ static int decode(struct span s, const char *what, char **out, jobq_err *err)
             text[n++] = s.at[i];
             continue;
         }
-        int high = i + 2 < s.len ? hex_value(s.at[i + 1]) : -1;
-        int low = i + 2 < s.len ? hex_value(s.at[i + 2]) : -1;
+        int high = i + 2 < s.len ? text_hex_value(s.at[i + 1]) : -1;
+        int low = i + 2 < s.len ? text_hex_value(s.at[i + 2]) : -1;
         if (high < 0 || low < 0 || (high == 0 && low == 0)) {
             code = error_set(
                 err, JOBQ_EINVAL,

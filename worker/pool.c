@@ -164,15 +164,6 @@ void pool_check_page(struct pool *p, struct executor *x)
     p->hooks.on_progress(p->hooks.ctx, x, x->running, x->started_ms);
 }
 
-void pool_poll(struct pool *p)
-{
-    LIST_FOR_EACH (node, &p->executors) {
-        struct executor *x = LIST_ENTRY(node, struct executor, node);
-        if (x->held)
-            pool_check_page(p, x);
-    }
-}
-
 /* ---- limits ---- */
 
 void pool_kill_executor(struct executor *x, const char *why)

@@ -72,8 +72,6 @@ void pool_ask_to_stop(struct pool *p);
 /* SIGKILL to all, at once: fenced, what they run is not ours any more. on_dropped() for each job,
  * then on_gone(). */
 void pool_kill_all(struct pool *p);
-/* Looks at all pages now. */
-void pool_poll(struct pool *p);
 /* Writes what was handed over in this turn. */
 void pool_flush(struct pool *p);
 

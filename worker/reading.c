@@ -185,11 +185,6 @@ void reading_unblock(struct supervisor *s)
     link_expect(s->command, NULL, NULL, NULL);
 }
 
-bool reading_is_blocked(const struct supervisor *s)
-{
-    return s->blocked;
-}
-
 void reading_reader_down(struct supervisor *s)
 {
     if (s->blocked || s->block_by_poll)

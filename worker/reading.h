@@ -19,7 +19,6 @@ void reading_read(struct supervisor *s, struct shard_lane *lane, size_t count);
 void reading_block(struct supervisor *s);
 /* Ends a blocked read at once; its answer still comes, and what it brought with it. */
 void reading_unblock(struct supervisor *s);
-bool reading_is_blocked(const struct supervisor *s);
 void reading_reader_down(struct supervisor *s);
 /* Answers to come belong to an old incarnation: forget that we wait for them. */
 void reading_reset(struct supervisor *s);

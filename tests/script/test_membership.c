@@ -5,24 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/script/shard.h"
+#include "tests/script/pair.h"
 
-static struct shard s;
-static struct taken t;
-
-static void set_up(void)
-{
-    shard_open(&s, NULL);
-    cr_assert_eq(join(&s, "a"), JOBQ_OK);
-    cr_assert_eq(join(&s, "b"), JOBQ_OK);
-}
-
-static void tear_down(void)
-{
-    shard_close(&s);
-}
-
-TestSuite(membership, .init = set_up, .fini = tear_down);
+PAIR_SUITE(membership);
 
 static long long consumers(enum lane lane)
 {

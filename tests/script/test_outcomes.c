@@ -4,43 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/script/shard.h"
+#include "tests/script/pair.h"
 
-static struct shard s;
-static struct taken t;
-
-static void set_up(void)
-{
-    shard_open(&s, NULL);
-    cr_assert_eq(join(&s, "a"), JOBQ_OK);
-    cr_assert_eq(join(&s, "b"), JOBQ_OK);
-}
-
-static void tear_down(void)
-{
-    shard_close(&s);
-}
-
-TestSuite(outcomes, .init = set_up, .fini = tear_down);
-
-static long long length(enum lane lane)
-{
-    return shard_int(&s, "XLEN %s", s.k.lanes[lane]);
-}
-
-static void add_many(enum lane lane, uint64_t first, uint64_t count)
-{
-    for (uint64_t n = first; n < first + count; n++)
-        add_job(&s, lane, n, NULL);
-}
-
-static void ack_all(const char *name, const struct taken *jobs)
-{
-    int64_t acked;
-
-    cr_assert_eq(ack(&s, name, jobs->job, jobs->n, &acked), JOBQ_OK);
-    cr_assert_eq((size_t)acked, jobs->n);
-}
+PAIR_SUITE(outcomes);
 
 /* ---- ack ---- */
 

@@ -3,45 +3,11 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "tests/script/shard.h"
+#include "tests/script/pair.h"
 
 #define KEPT 4096
 
-static struct shard s;
-static struct taken t;
-
-static void set_up(void)
-{
-    shard_open(&s, NULL);
-    cr_assert_eq(join(&s, "a"), JOBQ_OK);
-    cr_assert_eq(join(&s, "b"), JOBQ_OK);
-}
-
-static void tear_down(void)
-{
-    shard_close(&s);
-}
-
-TestSuite(trim, .init = set_up, .fini = tear_down);
-
-static long long length(enum lane lane)
-{
-    return shard_int(&s, "XLEN %s", s.k.lanes[lane]);
-}
-
-static void add_many(enum lane lane, uint64_t first, uint64_t count)
-{
-    for (uint64_t n = first; n < first + count; n++)
-        add_job(&s, lane, n, NULL);
-}
-
-static void ack_all(const char *name, const struct taken *jobs)
-{
-    int64_t acked;
-
-    cr_assert_eq(ack(&s, name, jobs->job, jobs->n, &acked), JOBQ_OK);
-    cr_assert_eq((size_t)acked, jobs->n);
-}
+PAIR_SUITE(trim);
 
 Test(trim, drops_up_to_the_lowest_pending_entry)
 {

@@ -12,31 +12,11 @@
 
 #include <jobq/jobq.h>
 
+#include "tests/support/client.h"
 #include "tests/support/support.h"
 
 #define LANE "jobq:{default:0}:ready:normal"
 #define LONG_MS 20000
-
-static inline jobq_client *open_at(const char *url, int64_t deadline_ms)
-{
-    jobq_client_options o = JOBQ_CLIENT_OPTIONS_INIT;
-    jobq_client *c;
-    jobq_err err = {0};
-
-    o.redis = url;
-    o.deadline_ms = deadline_ms;
-    cr_assert_eq(jobq_client_open(&o, &c, &err), JOBQ_OK, "%s", err.msg);
-    return c;
-}
-
-static inline jobq_job plain_job(void)
-{
-    jobq_job job = JOBQ_JOB_INIT;
-
-    job.type = "mail.send";
-    job.payload = "{\"to\":1}";
-    return job;
-}
 
 static inline void must_enqueue(jobq_client *c, const jobq_job *job, jobq_answer *a)
 {

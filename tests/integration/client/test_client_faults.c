@@ -31,8 +31,8 @@ static void config_set(const char *name, const char *value)
  * taken. */
 static void check_refused_then_taken(void (*breaks)(void), void (*mends)(void), jobq_cause cause)
 {
-    jobq_client *fresh = open_at(redis->url, LONG_MS);
-    jobq_client *used = open_at(redis->url, LONG_MS);
+    jobq_client *fresh = open_client(redis->url, LONG_MS);
+    jobq_client *used = open_client(redis->url, LONG_MS);
     jobq_job job = plain_job();
     jobq_job delayed = plain_job();
 
@@ -103,7 +103,7 @@ static void break_disk(void)
 
 Test(client_faults, a_disk_that_cannot_be_written)
 {
-    jobq_client *c = open_at(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->url, LONG_MS);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
@@ -134,7 +134,7 @@ Test(client_faults, a_replica)
 
 Test(client_faults, a_replica_that_lost_its_master)
 {
-    jobq_client *c = open_at(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->url, LONG_MS);
     jobq_job job = plain_job();
 
     become_replica();
@@ -154,7 +154,7 @@ Test(client_faults, a_user_without_the_right)
     unique.unique_key = "k";
     freeReplyObject(
         redis_do(redis, "ACL SETUSER least on >x ~jobq:* &jobq:* -@all +xadd +hsetnx +hget"));
-    jobq_client *c = open_at(fmt("redis://least:x@127.0.0.1:%d", redis->port), LONG_MS);
+    jobq_client *c = open_client(fmt("redis://least:x@127.0.0.1:%d", redis->port), LONG_MS);
     must_enqueue(c, &job, NULL); /* a plain job needs no more than that */
     must_reject(c, &unique, JOBQ_CAUSE_PERMISSION);
     freeReplyObject(redis_do(redis, "ACL SETUSER least +evalsha"));
@@ -201,7 +201,7 @@ Test(client_faults, a_wrong_password_is_said_at_once)
         int64_t from = now_ms();
         jobq_answer a;
         jobq_client *c =
-            open_at(fmt("redis://%s127.0.0.1:%d", credentials[i], redis->port), LONG_MS);
+            open_client(fmt("redis://%s127.0.0.1:%d", credentials[i], redis->port), LONG_MS);
         cr_assert_eq(jobq_enqueue(c, &job, &a, NULL), JOBQ_EREJECTED);
         cr_assert_eq(a.cause, JOBQ_CAUSE_PERMISSION, "%s", a.text);
         cr_assert_null(strstr(a.text, "wrong-secret"), "%s", a.text);
@@ -212,7 +212,7 @@ Test(client_faults, a_wrong_password_is_said_at_once)
 
 Test(client_faults, a_database_that_does_not_exist)
 {
-    jobq_client *c = open_at(fmt("redis://127.0.0.1:%d/99", redis->port), 200);
+    jobq_client *c = open_client(fmt("redis://127.0.0.1:%d/99", redis->port), 200);
     jobq_job job = plain_job();
 
     must_reject(c, &job, JOBQ_CAUSE_SERVER);
@@ -221,7 +221,7 @@ Test(client_faults, a_database_that_does_not_exist)
 
 Test(client_faults, too_many_clients)
 {
-    jobq_client *c = open_at(redis->url, 300);
+    jobq_client *c = open_client(redis->url, 300);
     jobq_job job = plain_job();
 
     config_set("maxclients", "1"); /* the test's own */
@@ -233,7 +233,7 @@ Test(client_faults, too_many_clients)
 
 Test(client_faults, a_key_of_another_type)
 {
-    jobq_client *c = open_at(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->url, LONG_MS);
     jobq_job job = plain_job();
 
     freeReplyObject(redis_do(redis, "SET " LANE " x"));
@@ -266,7 +266,7 @@ static bool is_busy(void *ctx)
 
 Test(client_faults, a_script_that_does_not_end)
 {
-    jobq_client *c = open_at(redis->url, 300);
+    jobq_client *c = open_client(redis->url, 300);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
@@ -275,7 +275,7 @@ Test(client_faults, a_script_that_does_not_end)
     must_reject(c, &job, JOBQ_CAUSE_BUSY);
     freeReplyObject(redis_do(redis, "SCRIPT KILL"));
     jobq_client_close(c);
-    c = open_at(redis->url, LONG_MS);
+    c = open_client(redis->url, LONG_MS);
     must_enqueue(c, &job, NULL);
     cr_assert_eq(redis_int(redis, "XLEN " LANE), 2);
     redisFree(busy);
@@ -294,7 +294,7 @@ static void check_elapsed(int64_t from, int64_t ms)
 
 Test(client_faults, a_frozen_redis_that_was_never_reached)
 {
-    jobq_client *c = open_at(redis->tcp_url, 400);
+    jobq_client *c = open_client(redis->tcp_url, 400);
     jobq_job job = plain_job();
 
     process_signal(redis->process, SIGSTOP);
@@ -314,7 +314,7 @@ static bool has_one_more(void *ctx)
 
 Test(client_faults, a_redis_that_freezes_under_a_job)
 {
-    jobq_client *c = open_at(redis->tcp_url, 400);
+    jobq_client *c = open_client(redis->tcp_url, 400);
     jobq_job job = plain_job();
     jobq_job unique = plain_job();
     jobq_answer a, b;
@@ -350,7 +350,7 @@ Test(client_faults, a_redis_that_freezes_under_a_job)
 Test(client_faults, a_bulk_larger_than_its_time)
 {
     enum { N = 300000 };
-    jobq_client *c = open_at(redis->tcp_url, 300);
+    jobq_client *c = open_client(redis->tcp_url, 300);
     jobq_job *jobs = calloc(N, sizeof(*jobs));
     jobq_answer *answers = calloc(N, sizeof(*answers));
     jobq_job job = plain_job();
@@ -382,8 +382,8 @@ Test(client_faults, a_bulk_larger_than_its_time)
 
 Test(client_faults, no_redis_at_all)
 {
-    jobq_client *c = open_at(redis->url, 300);
-    jobq_client *tcp = open_at(redis->tcp_url, 300);
+    jobq_client *c = open_client(redis->url, 300);
+    jobq_client *tcp = open_client(redis->tcp_url, 300);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);

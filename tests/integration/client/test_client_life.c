@@ -54,7 +54,7 @@ enum { BULK = 60000 };
 /* In a child: enqueues BULK jobs in calls of 20,000 and writes the answers to fd. */
 static _Noreturn void produce(int fd)
 {
-    jobq_client *c = open_at(redis->url, 60000);
+    jobq_client *c = open_client(redis->url, 60000);
     jobq_job *jobs = calloc(BULK, sizeof(*jobs));
     jobq_answer *answers = calloc(BULK, sizeof(*answers));
 
@@ -139,7 +139,7 @@ Test(client_life, loses_no_acknowledged_job_when_redis_is_killed_in_a_bulk)
 
 Test(client_life, heals_a_connection_that_was_killed_between_two_calls)
 {
-    jobq_client *c = open_at(redis->tcp_url, LONG_MS);
+    jobq_client *c = open_client(redis->tcp_url, LONG_MS);
     jobq_job job = plain_job();
 
     for (int i = 0; i < 20; i++) {
@@ -152,7 +152,7 @@ Test(client_life, heals_a_connection_that_was_killed_between_two_calls)
 
 Test(client_life, registers_its_queue_again_after_redis_lost_everything)
 {
-    jobq_client *c = open_at(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->url, LONG_MS);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
@@ -179,7 +179,7 @@ static _Noreturn void enqueue_in_child(jobq_client *c)
 Test(client_life, survives_fork_on_both_sides)
 {
     /* By name: looking it up in a child of a process that just did is the hard case. */
-    jobq_client *c = open_at(fmt("redis://localhost:%d", redis->port), LONG_MS);
+    jobq_client *c = open_client(fmt("redis://localhost:%d", redis->port), LONG_MS);
     jobq_job job = plain_job();
     pid_t children[4];
     int status;
@@ -210,7 +210,7 @@ Test(client_life, survives_fork_on_both_sides)
 
 static void *enqueue_in_thread(void *url)
 {
-    jobq_client *c = open_at(url, LONG_MS);
+    jobq_client *c = open_client(url, LONG_MS);
     jobq_job job = plain_job();
     intptr_t failed = 0;
 
