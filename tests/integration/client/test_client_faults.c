@@ -180,7 +180,7 @@ Test(client_faults, a_user_who_may_not_publish)
     job.unique_key = "k";
     job.delay_ms = 3600000;
     freeReplyObject(redis_do(redis, "ACL SETUSER mute on >x ~jobq:* resetchannels +@all"));
-    jobq_client *c = open_at(fmt("redis://mute:x@127.0.0.1:%d", redis->port), LONG_MS);
+    jobq_client *c = open_client(fmt("redis://mute:x@127.0.0.1:%d", redis->port), LONG_MS);
     must_enqueue(c, &job, &a); /* the wake-up failed; the repeat found the job */
     cr_assert_eq(a.status, JOBQ_STATUS_DUPLICATE);
     cr_assert_arr_eq(a.holder.bytes, a.id.bytes, 16);
