@@ -79,7 +79,7 @@ enum pg_gate pg_begin(struct pg *p, const struct pg_job *job, struct children *c
     p->xid[0] = '\0';
     buf_clear(&p->stored);
     session_forget_errors(&p->session);
-    if (!session_ready(&p->session))
+    if (!pg_ready(p))
         return refuse(p, v);
     if ((job->flags & JOBQ_HANDLER_TRANSACTIONAL) == 0)
         return PG_GATE_RUN;
@@ -96,7 +96,7 @@ enum pg_gate pg_begin(struct pg *p, const struct pg_job *job, struct children *c
         case TAKE_LOST:
             break;
         }
-        if (clock_mono_ms() >= job->soft_ms || !session_ready(&p->session))
+        if (clock_mono_ms() >= job->soft_ms || !pg_ready(p))
             break;
     }
     return refuse(p, v);

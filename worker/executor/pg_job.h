@@ -53,6 +53,12 @@ struct pg_conn *pg_conn(struct pg *p, char *why, size_t why_size);
 int pg_complete(struct pg *p, const struct children *children, char *why, size_t why_size);
 enum pg_end pg_end(struct pg *p, struct children *children, struct verdict *v);
 
+/*
+ * Whether there is a connection for the job that runs. Makes one only when that cannot take it past
+ * its hard limit, which would count as its crash.
+ */
+MUST_CHECK bool pg_ready(struct pg *p);
+
 /* pg_take.c: the row that is the right to the effect. */
 enum take {
     TAKE_OURS,   /* the transaction is open, the row is in it */

@@ -79,7 +79,7 @@ int64_t pg_idle(struct pg *p)
     if (s->conn != NULL)
         (void)session_poll(s);
     else if (now >= s->next_try_ms)
-        (void)!session_ready(s);
+        (void)!session_connect(s);
     if (s->conn == NULL)
         return MAX(s->next_try_ms - clock_mono_ms(), (int64_t)10);
     if (s->discarding || !s->needs_schema)

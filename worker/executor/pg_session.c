@@ -368,17 +368,18 @@ static bool collect_discard(struct session *s, int64_t deadline_ms)
     return ok && good;
 }
 
-bool session_ready(struct session *s)
+bool session_settle(struct session *s, int64_t deadline_ms)
 {
-    int64_t now = clock_mono_ms();
-
     if (s->conn != NULL && PQstatus(s->conn) != CONNECTION_OK)
         session_drop(s);
     if (s->conn != NULL && s->discarding)
-        (void)!collect_discard(s, now + COLLECT_MS);
-    if (s->conn != NULL)
-        return true;
-    return now >= s->next_try_ms && connect_now(s);
+        (void)!collect_discard(s, deadline_ms);
+    return s->conn != NULL;
+}
+
+bool session_connect(struct session *s)
+{
+    return s->conn != NULL || (clock_mono_ms() >= s->next_try_ms && connect_now(s));
 }
 
 bool session_rollback(struct session *s, int64_t deadline_ms)

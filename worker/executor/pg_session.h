@@ -55,11 +55,16 @@ MUST_CHECK int session_init(struct session *s, const char *conninfo, const struc
 void session_done(struct session *s);
 
 /*
- * Makes sure there is a connection with nothing pending. Tries to connect, unless it failed a
- * moment ago. false: s->why tells.
+ * Whether there is a connection with nothing pending; waits until the deadline for what is, and
+ * drops it if that does not come.
  */
-MUST_CHECK bool session_ready(struct session *s);
-/* Closes the connection; the next session_ready() makes a new one at once. */
+MUST_CHECK bool session_settle(struct session *s, int64_t deadline_ms);
+/*
+ * Makes a connection if there is none, which takes a few seconds for each server that is silent; not
+ * if that failed a moment ago. false: s->why tells.
+ */
+MUST_CHECK bool session_connect(struct session *s);
+/* Closes the connection; the next session_connect() makes a new one at once. */
 void session_drop(struct session *s);
 /* As session_drop(), and not again before a while; tells the supervisor. */
 void session_fail(struct session *s, const char *why);

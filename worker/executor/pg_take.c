@@ -14,6 +14,7 @@
 #define TAKE_MS 10000
 #define RESOLVE_MS 10000
 #define RESOLVE_PAUSE_MS 100
+#define CONNECT_ROOM_MS 5000 /* more than one server takes to be found silent */
 #define NAME_SIZE 64 /* PostgreSQL cuts an application_name to 63 bytes */
 
 /* statement_timeout and the like: what is left of the hard limit, in ms. */
@@ -33,6 +34,13 @@ static void format_name(const struct pg *p, char out[NAME_SIZE])
     /* The id always fits; the type may have to be cut. */
     (void)snprintf(out, NAME_SIZE, "jobq %.*s %.36s", NAME_SIZE - 1 - 6 - 36, p->job.type,
                    p->job.id_text);
+}
+
+bool pg_ready(struct pg *p)
+{
+    if (session_settle(&p->session, pg_deadline(p, TAKE_MS)))
+        return true;
+    return p->job.hard_ms - clock_mono_ms() >= CONNECT_ROOM_MS && session_connect(&p->session);
 }
 
 /* After a failed or fruitless attempt to take the row. */
@@ -140,7 +148,7 @@ enum pg_end pg_resolve(struct pg *p, struct children *children, struct verdict *
 
     memcpy(old, p->xid, sizeof(old));
     do {
-        enum take taken = session_ready(&p->session) ? pg_take(p) : TAKE_LOST;
+        enum take taken = pg_ready(p) ? pg_take(p) : TAKE_LOST;
 
         if (taken == TAKE_BEFORE)
             return found_committed(p, children, v);
@@ -194,8 +202,8 @@ struct pg_conn *pg_conn(struct pg *p, char *why, size_t why_size)
 
     if (!p->handed_out && !transactional) {
         /* It may have died while it was idle: the second try is on a new one. */
-        there = session_ready(s) && name_session(p);
-        there = there || (session_ready(s) && name_session(p));
+        there = pg_ready(p) && name_session(p);
+        there = there || (pg_ready(p) && name_session(p));
     }
     if (!there) {
         p->unavailable = true;

@@ -193,6 +193,33 @@ Test(outage, of_a_server_that_accepts_and_says_nothing_is_noticed)
     rig_free(r);
 }
 
+Test(outage, of_a_frozen_server_is_over_for_the_job_before_its_hard_limit)
+{
+    static const char *const types[] = {"effect", "manual"};
+    struct rig *r = db_rig(p, NULL);
+    pid_t backend;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct rig_job job = {.type = types[i], .soft_ms = 2000, .hard_ms = 4000};
+
+        rig_wait(r, db_is_up);
+        rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
+        backend = (pid_t)pg_int(p, "SELECT pid FROM pg_stat_activity"
+                                   " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                                   " ORDER BY backend_start DESC LIMIT 1");
+        cr_assert_gt(backend, 1);
+        signal_server(SIGSTOP);
+        kill(backend, SIGSTOP);
+        rig_expect(rig_run_job(r, &job), FRAME_V_RELEASE, "PostgreSQL");
+        cr_assert_lt(r->page->run_us[r->last_seq % FRAME_HELD_MAX], 4000000);
+        kill(backend, SIGCONT);
+        signal_server(SIGCONT);
+    }
+    rig_wait(r, db_is_up);
+    rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
+    rig_free(r);
+}
+
 /* ---- what is left on the server ---- */
 
 Test(outage, of_the_executor_cancels_its_sql)
