@@ -17,6 +17,7 @@
 #include "worker/link.h"
 #include "worker/state.h"
 
+#define STORE_AGAIN_MS 500
 #define QUEUES_MAX 4096 /* of one deployment: what a stranger can write into jobq:queues is
                          * bounded */
 
@@ -163,6 +164,25 @@ const struct queue *supervisor_queue(struct supervisor *s, const char *name)
 
 /* ---- asking ---- */
 
+const char *queues_unknown(const struct supervisor *s)
+{
+    size_t cursor = 0;
+    const struct queue *q;
+    while ((q = map_next(s->queues, &cursor, NULL, NULL)))
+        if (q->weight && !q->partitions)
+            return q->name;
+    return NULL;
+}
+
+/* A refusal is told; while we lack the queue for it, we try again soon, however long the lease. */
+static void on_queue_stored(void *ctx, void *data, const struct redisReply *r)
+{
+    struct supervisor *s = ctx;
+    (void)data;
+    if (supervisor_judge(s, r) && queues_unknown(s))
+        s->queues_due_ms = MIN(s->queues_due_ms, loop_now(s->loop) + STORE_AGAIN_MS);
+}
+
 static void on_queues(void *ctx, void *data, const struct redisReply *r)
 {
     struct supervisor *s = ctx;
@@ -200,7 +220,7 @@ void queues_ask(struct supervisor *s, int64_t now_ms)
         const struct worker_queue *q = &s->config->queues[i];
         enqueue_register_queue(link_out(s->command), s->config->key_prefix, q->name,
                                (unsigned)q->partitions);
-        link_expect(s->command, NULL, NULL, NULL);
+        link_expect(s->command, on_queue_stored, s, NULL);
         link_expect(s->command, NULL, NULL, NULL);
     }
     keys_queues(s->config->key_prefix, key, sizeof(key));

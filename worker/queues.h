@@ -20,6 +20,8 @@ struct supervisor;
 MUST_CHECK int queues_configure(struct supervisor *s, jobq_err *err);
 /* When due: registers our queues and asks which there are. */
 void queues_ask(struct supervisor *s, int64_t now_ms);
+/* One of ours whose partitions jobq:queues has not told yet; NULL: there is none. */
+const char *queues_unknown(const struct supervisor *s);
 /* A new incarnation: registers anew, with a fresh lease. */
 MUST_CHECK int queues_reset_shard(struct shard *shard, jobq_err *err);
 /* Subscribes to the wake-up channels not subscribed yet. */

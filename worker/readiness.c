@@ -8,12 +8,12 @@
 
 #include "base/log.h"
 #include "base/loop.h"
-#include "base/map.h"
 #include "base/notify.h"
 #include "worker/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
 #include "worker/pool.h"
+#include "worker/queues.h"
 #include "worker/state.h"
 
 #define SAY_AGAIN_MS 60000
@@ -28,22 +28,11 @@ static const struct shard *unproved_shard(const struct supervisor *s, int64_t no
     return NULL;
 }
 
-/* One of ours whose partitions jobq:queues has not told yet. */
-static const char *unknown_queue(const struct supervisor *s)
-{
-    size_t cursor = 0;
-    const struct queue *q;
-    while ((q = map_next(s->queues, &cursor, NULL, NULL)))
-        if (q->weight && !q->partitions)
-            return q->name;
-    return NULL;
-}
-
 /* The first reason that holds, "" when jobd is ready. */
 static void find_reason(struct supervisor *s, int64_t now, char *out, size_t size)
 {
     const struct shard *shard;
-    const char *queue;
+    const char *queue, *refusal = now < s->refusal_until_ms ? s->refusal : "";
     out[0] = '\0';
     if (s->drain.phase != DRAIN_NOT)
         snprintf(out, size, "draining: %zu jobs left", intake_held(s));
@@ -54,11 +43,12 @@ static void find_reason(struct supervisor *s, int64_t now, char *out, size_t siz
         snprintf(out, size, "executors: none is ready yet");
     else if (now < s->not_writable_until_ms)
         snprintf(out, size, "redis: %s: %s", link_where(s->command), s->not_writable);
-    else if ((queue = unknown_queue(s)))
-        snprintf(out, size, "redis: queue %s is not registered yet", queue);
+    else if ((queue = queues_unknown(s)))
+        snprintf(out, size, "redis: queue %s is not registered yet%s%.100s", queue,
+                 *refusal ? ": " : "", refusal);
     else if ((shard = unproved_shard(s, now)))
-        snprintf(out, size, "lease: no accepted beat on queue %s partition %u", shard->keys.queue,
-                 shard->keys.partition);
+        snprintf(out, size, "lease: no accepted beat on queue %s partition %u%s%.100s",
+                 shard->keys.queue, shard->keys.partition, *refusal ? ": " : "", refusal);
     else if (pool_ready(s->pool) == 0)
         snprintf(out, size, "executors: none is ready");
     else if (s->database_down && s->database_down >= pool_ready(s->pool))

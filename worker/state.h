@@ -136,6 +136,8 @@ struct supervisor {
     int64_t read_pause_until_ms;
     int64_t not_writable_until_ms;
     char not_writable[192];
+    char refusal[192]; /* the newest error answer, for the status */
+    int64_t refusal_until_ms;
 
     struct list children_waiting; /* jobs whose children could not be sent yet */
     int64_t children_due_ms;

@@ -29,6 +29,7 @@
 
 #define NOT_WRITABLE_MS 2000 /* claiming pauses so long after Redis refused a write; each refusal
                               * renews it */
+#define REFUSAL_MS 5000 /* an error answer explains the status so long */
 #define DUE_NEVER INT64_MAX
 
 /* ---- small answers ---- */
@@ -79,6 +80,8 @@ bool supervisor_judge(struct supervisor *s, const struct redisReply *r)
         supervisor_load_scripts(s);
         return true;
     }
+    snprintf(s->refusal, sizeof(s->refusal), "%.180s", reply_text(r));
+    s->refusal_until_ms = loop_now(s->loop) + REFUSAL_MS;
     if (c == REPLY_NOT_WRITABLE) {
         snprintf(s->not_writable, sizeof(s->not_writable), "%.180s", reply_text(r));
         s->not_writable_until_ms = loop_now(s->loop) + NOT_WRITABLE_MS;

@@ -27,9 +27,11 @@ void outage_check_no_steal(struct scene *s)
     for (size_t i = 0; i < SCENE_JOBD_MAX; i++) {
         if (!s->jobd[i])
             continue;
-        cr_assert_eq(process_count_log(s->jobd[i]->process, " fenced "), 0, "a living jobd was declared dead");
+        cr_assert_eq(process_count_log(s->jobd[i]->process, " fenced "), 0,
+                     "a living jobd was declared dead");
         cr_assert_eq(process_count_log(s->jobd[i]->process, "swept"), 0, "a living jobd was swept");
-        cr_assert_eq(process_count_log(s->jobd[i]->process, "incarnation.lost"), 0, "a living jobd lost its name");
+        cr_assert_eq(process_count_log(s->jobd[i]->process, "incarnation.lost"), 0,
+                     "a living jobd lost its name");
     }
 }
 
@@ -100,6 +102,13 @@ long long outage_wait_blocked(struct scene *s)
     if (!wait_until(now_ms() + patience_ms(HEALS_MS), is_blocked, s))
         fail_test("the reader never blocked");
     return outage_connection(s, "jobd-reader");
+}
+
+struct process *outage_relay(struct redis *r, const char *path)
+{
+    const char *argv[] = {bin_path("../tests/relay"), path, r->socket, NULL};
+
+    return process_start("relay", argv, NULL);
 }
 
 int64_t outage_cpu_ms(pid_t pid)

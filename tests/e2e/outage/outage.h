@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outage: what the tests of outages share: long waits as conditions, the connections of a jobd as Redis sees them.
+ * outage: what the tests of outages share: long waits as conditions, the connections of a jobd as
+ * Redis sees them.
  */
 #ifndef TESTS_E2E_OUTAGE_H
 #define TESTS_E2E_OUTAGE_H
@@ -11,7 +12,8 @@
 void outage_wait_status(struct jobd *j, const char *text);
 /* Waits for the text in its log, or fails the test. */
 void outage_wait_log(struct jobd *j, const char *text);
-/* The length of an outage: so long jobd must stay alive, and nobody be declared dead. Fails the test otherwise. */
+/* The length of an outage: so long jobd must stay alive, and nobody be declared dead. Fails the
+ * test otherwise. */
 void outage_lasts(struct scene *s, int64_t ms);
 /* Nobody of ours was declared dead by anybody: 0 steals. */
 void outage_check_no_steal(struct scene *s);
@@ -23,6 +25,8 @@ long long outage_connection(struct scene *s, const char *name);
 bool outage_is_blocked(struct scene *s);
 /* Waits for that; the number of the newest reader. */
 long long outage_wait_blocked(struct scene *s);
+/* A link to that Redis at another socket: SIGSTOP freezes it, SIGKILL cuts it. */
+struct process *outage_relay(struct redis *r, const char *path);
 /* CPU time the process has used, in ms. */
 int64_t outage_cpu_ms(pid_t pid);
 

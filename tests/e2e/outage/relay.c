@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relay: a link to Redis that a test can freeze (SIGSTOP), cut (SIGKILL) and mend: relay LISTEN_PATH TARGET_PATH.
- * Frozen, it takes what Redis sends and passes nothing on: an answer that is lost when it is cut.
+ * relay: a link to Redis that a test can freeze (SIGSTOP), cut (SIGKILL) and mend: relay
+ * LISTEN_PATH TARGET_PATH. Frozen, it takes what Redis sends and passes nothing on: an answer that
+ * is lost when it is cut.
  *
  * Single thread; lives until it is killed.
  */
@@ -16,9 +17,11 @@
 #define PAIRS 32
 #define CHUNK 65536
 
-static struct pollfd fds[1 + 2 * PAIRS]; /* the listener, then both ends of each pair; fd -1: free */
+static struct pollfd
+    fds[1 + 2 * PAIRS]; /* the listener, then both ends of each pair; fd -1: free */
 
-static int open_socket(const char *path, int (*use)(int fd, const struct sockaddr *address, socklen_t size))
+static int open_socket(const char *path,
+                       int (*use)(int fd, const struct sockaddr *address, socklen_t size))
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step: a clock that can be stepped, for one process: preloaded, it adds to the wall clock as many seconds as the file
- * $JOBQ_TEST_STEP says (a binary int64, mapped, so a step is seen at once). The monotonic clock is as it was.
+ * step: a clock that can be stepped, for one process: preloaded, it adds to the wall clock as many
+ * seconds as the file $JOBQ_TEST_STEP says (a binary int64, mapped, so a step is seen at once). The
+ * monotonic clock is as it was.
  *
  * Threads: reads one number.
  */

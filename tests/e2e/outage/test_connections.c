@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections of a jobd that break one by one, under load and at rest; and how often it tries to come back.
+ * Connections of a jobd that break one by one, under load and at rest; and how often it tries to
+ * come back.
  */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -48,7 +49,7 @@ static void kill_under_load(const char *name)
     struct scene *s = scene_new(SCENE_PG);
 
     for (size_t i = 0; i < 2; i++)
-        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "2s"});
+        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "500ms"});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 5}", 500);
     for (int i = 0; i < 10; i++) {
         scene_wait_effects(s, i * 30, 30000);
@@ -110,7 +111,7 @@ Test(connection, all_are_killed_under_load)
     struct scene *s = scene_new(SCENE_PG);
 
     for (size_t i = 0; i < 2; i++)
-        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "2s"});
+        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "500ms"});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 5}", 500);
     for (int i = 0; i < 10; i++) {
         scene_wait_effects(s, i * 30, 30000);
@@ -122,7 +123,8 @@ Test(connection, all_are_killed_under_load)
     outage_end(s);
 }
 
-/* The reader is killed the very moment a job comes: delivered or not, answered or not, it is done once (G1 G19). */
+/* The reader is killed the very moment a job comes: delivered or not, answered or not, it is done
+ * once (G1 G19). */
 Test(connection, reader_is_killed_as_jobs_come)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -153,8 +155,8 @@ static int open_listener(int *port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)) || listen(fd, 64) ||
-        getsockname(fd, (struct sockaddr *)(void *)&address, &size))
+    if (fd < 0 || bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)) ||
+        listen(fd, 64) || getsockname(fd, (struct sockaddr *)(void *)&address, &size))
         fail_test("cannot listen on 127.0.0.1");
     *port = ntohs(address.sin_port);
     return fd;
@@ -176,8 +178,8 @@ static bool receive(void *ctx)
 }
 
 /*
- * Of its three connections each tries at once, then after 20 ms, 40 ms … 2.5 s, with jitter: in four seconds some
- * dozens of attempts, not thousands; and next to no CPU (G36).
+ * Of its three connections each tries at once, then after 20 ms, 40 ms … 2.5 s, with jitter: in
+ * four seconds some dozens of attempts, not thousands; and next to no CPU (G36).
  */
 static void count_attempts(const char *greeting)
 {
@@ -186,7 +188,9 @@ static void count_attempts(const char *greeting)
     int port;
 
     v.listener = open_listener(&port);
-    scene_jobd(s, 0, (struct jobd_options){.do_not_wait = true, .redis = fmt("redis://127.0.0.1:%d/0", port)});
+    scene_jobd(
+        s, 0,
+        (struct jobd_options){.do_not_wait = true, .redis = fmt("redis://127.0.0.1:%d/0", port)});
     outage_wait_status(s->jobd[0], "STATUS=not ready: redis: ");
     int64_t cpu = outage_cpu_ms(s->jobd[0]->process->pid);
     wait_until(now_ms() + 4000, receive, &v);

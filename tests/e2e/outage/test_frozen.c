@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Silence: a Redis that is frozen, a jobd that cannot reach it, handlers that outlive many leases on a busy machine.
+ * Silence: a Redis that is frozen, a jobd that cannot reach it, handlers that outlive many leases
+ * on a busy machine.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -11,7 +12,8 @@
 
 #include "tests/e2e/outage/outage.h"
 
-/* G1 G16 G19 G36: Redis is frozen for three leases, again and again, with jobs running on two jobd: 0 steals. */
+/* G1 G16 G19 G36: Redis is frozen for three leases, again and again, with jobs running on two jobd:
+ * 0 steals. */
 Test(frozen, redis_for_three_leases_steals_nothing)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -33,7 +35,8 @@ Test(frozen, redis_for_three_leases_steals_nothing)
     outage_end(s);
 }
 
-/* G6: no call outlives its deadline on a frozen Redis; what is REJECTED is not stored, what is UNKNOWN may be. */
+/* G6: no call outlives its deadline on a frozen Redis; what is REJECTED is not stored, what is
+ * UNKNOWN may be. */
 Test(frozen, a_producer_has_its_answer_within_the_deadline)
 {
     struct scene *s = scene_new(0);
@@ -54,7 +57,8 @@ Test(frozen, a_producer_has_its_answer_within_the_deadline)
     cr_assert_eq(jobq_enqueue(used, &job, &a, &err), JOBQ_OK);
     process_signal(s->redis->process, SIGSTOP);
     int64_t from = now_ms();
-    cr_assert_eq(jobq_enqueue(fresh, &job, &a, &err), JOBQ_EREJECTED, "it was never connected: %s", a.text);
+    cr_assert_eq(jobq_enqueue(fresh, &job, &a, &err), JOBQ_EREJECTED, "it was never connected: %s",
+                 a.text);
     cr_assert(a.cause == JOBQ_CAUSE_TIMED_OUT || a.cause == JOBQ_CAUSE_UNREACHABLE, "%s", a.text);
     cr_assert_eq(jobq_enqueue(used, &job, &a, &err), JOBQ_EUNKNOWN, "%s", a.text);
     cr_assert_neq(jobq_enqueue_many(used, jobs, 50, answers, &err), JOBQ_OK);
@@ -63,7 +67,8 @@ Test(frozen, a_producer_has_its_answer_within_the_deadline)
     cr_assert_lt(now_ms() - from, patience_ms(4 * 300 + 400));
     size_t unknown = 1 + (a.status == JOBQ_STATUS_UNKNOWN);
     for (size_t i = 0; i < 50; i++) {
-        cr_assert(answers[i].status == JOBQ_STATUS_UNKNOWN || answers[i].status == JOBQ_STATUS_REJECTED);
+        cr_assert(answers[i].status == JOBQ_STATUS_UNKNOWN ||
+                  answers[i].status == JOBQ_STATUS_REJECTED);
         unknown += answers[i].status == JOBQ_STATUS_UNKNOWN;
     }
     process_signal(s->redis->process, SIGCONT);
@@ -102,20 +107,15 @@ Test(frozen, a_handler_of_twenty_leases_is_never_stolen)
 
 /* ---- one of two cannot reach Redis ---- */
 
-static struct process *start_relay(struct scene *s, const char *path)
-{
-    const char *argv[] = {bin_path("../tests/relay"), path, s->redis->socket, NULL};
-
-    return process_start("relay", argv, NULL);
-}
-
 /* jobd 0 reaches Redis itself, jobd 1 by the relay; each holds two jobs. */
 static struct process *begin_apart(struct scene *s, const char *path)
 {
-    struct process *relay = start_relay(s, path);
+    struct process *relay = outage_relay(s->redis, path);
 
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "500ms"});
-    scene_jobd(s, 1, (struct jobd_options){.executors = 2, .lease = "500ms", .redis = fmt("unix://%s", path)});
+    scene_jobd(
+        s, 1,
+        (struct jobd_options){.executors = 2, .lease = "500ms", .redis = fmt("unix://%s", path)});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 400}", 12);
     scene_wait_pending(s, 4, 20000);
     return relay;
@@ -130,7 +130,8 @@ static void end_apart(struct scene *s)
     scene_wait_drained(s, 60000);
     scene_check_effects(s);
     cr_assert_eq(process_count_log(s->jobd[0]->process, "incarnation.lost"), 0);
-    cr_assert_eq(process_count_log(s->jobd[1]->process, " fenced "), 0, "who cannot prove to live judged another");
+    cr_assert_eq(process_count_log(s->jobd[1]->process, " fenced "), 0,
+                 "who cannot prove to live judged another");
     cr_assert_eq(scene_dead(s), 0);
     scene_drain(s, 0);
     scene_drain(s, 1);
@@ -167,7 +168,7 @@ Test(apart, a_cut_link_costs_a_lease_and_a_name)
     outage_wait_status(s->jobd[1], "STATUS=not ready: redis: ");
     outage_wait_log(s->jobd[0], " fenced ");
     scene_wait_drained(s, 60000);
-    relay = start_relay(s, path);
+    relay = outage_relay(s->redis, path);
     end_apart(s);
     process_free(relay);
 }
@@ -186,9 +187,10 @@ static bool is_settled(void *ctx)
 }
 
 /*
- * An answer that brought a job is lost with its connection: Redis holds it delivered, jobd has never seen it. By
- * construction: the reader waits; the relay is frozen, so the answer goes no further than there; then it is cut. The
- * lease is long, and nobody else is there: only the audit can find it (G1 G19 G42).
+ * An answer that brought a job is lost with its connection: Redis holds it delivered, jobd has
+ * never seen it. By construction: the reader waits; the relay is frozen, so the answer goes no
+ * further than there; then it is cut. The lease is long, and nobody else is there: only the audit
+ * can find it (G1 G19 G42).
  */
 Test(apart, a_job_in_a_lost_answer_is_found_by_the_audit)
 {
@@ -197,7 +199,7 @@ Test(apart, a_job_in_a_lost_answer_is_found_by_the_audit)
     int lost = 0;
 
     snprintf(path, sizeof(path), "%s/relay", tmp_dir());
-    struct process *relay = start_relay(s, path);
+    struct process *relay = outage_relay(s->redis, path);
     scene_jobd(s, 0, (struct jobd_options){.lease = "10s", .redis = fmt("unix://%s", path)});
     for (int i = 1; i <= 5; i++) {
         struct delivery d = {s, false};
@@ -211,7 +213,7 @@ Test(apart, a_job_in_a_lost_answer_is_found_by_the_audit)
         lost += d.delivered;
         process_kill_group(relay);
         process_free(relay);
-        relay = start_relay(s, path);
+        relay = outage_relay(s->redis, path);
         scene_wait_effects(s, i, 30000);
         cr_assert_eq(process_count_log(s->jobd[0]->process, "audit.found"), lost);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A Redis that loses data under a running jobd: everything, a lane, the groups, the scripts. What comes later is done.
+ * A Redis that loses data under a running jobd: everything, a lane, the groups, the scripts. What
+ * comes later is done.
  */
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
@@ -58,7 +59,8 @@ Test(lost_data, flushall_under_load)
     finish(s);
 }
 
-/* G8 G42: the lane it waits at is gone; so is its group, and the next job makes the lane anew without one. */
+/* G8 G42: the lane it waits at is gone; so is its group, and the next job makes the lane anew
+ * without one. */
 Test(lost_data, a_lane_is_deleted_while_it_waits)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -75,7 +77,8 @@ Test(lost_data, a_lane_is_deleted_while_it_waits)
     outage_end(s);
 }
 
-/* G8 G12 G19: the group is gone while it waits; it is made again from the beginning, so that nothing is passed over. */
+/* G8 G12 G19: the group is gone while it waits; it is made again from the beginning, so that
+ * nothing is passed over. */
 Test(lost_data, a_group_is_destroyed_while_it_waits)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -90,7 +93,8 @@ Test(lost_data, a_group_is_destroyed_while_it_waits)
     outage_end(s);
 }
 
-/* G1 G11 G12 G19 G22: the group is destroyed under load: every entry that is not done is delivered again. */
+/* G1 G11 G12 G19 G22: the group is destroyed under load: every entry that is not done is delivered
+ * again. */
 Test(lost_data, a_group_is_destroyed_under_load)
 {
     struct scene *s = scene_new(SCENE_PG);
@@ -105,7 +109,8 @@ Test(lost_data, a_group_is_destroyed_under_load)
     finish(s);
 }
 
-/* G1 G16 G19: scripts are flushed all the time: each is loaded again, what it was asked for is asked again. */
+/* G1 G16 G19: scripts are flushed all the time: each is loaded again, what it was asked for is
+ * asked again. */
 Test(lost_data, scripts_are_flushed_under_load)
 {
     struct scene *s = scene_new(SCENE_PG);

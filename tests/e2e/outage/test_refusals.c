@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A Redis that answers but refuses: out of memory, cannot save, too few replicas. What is acknowledged is untouched;
- * the producer is told why; it heals without a restart.
+ * A Redis that answers but refuses: out of memory, cannot save, too few replicas. What is
+ * acknowledged is untouched; the producer is told why; it heals without a restart.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -33,19 +33,21 @@ static void check_rejected(struct scene *s, jobq_cause cause)
     job.type = s->postgres ? "effect" : "noop";
     job.payload = "{}";
     for (job.delay_ms = 0; job.delay_ms <= 10; job.delay_ms += 10) {
-        cr_assert_eq(jobq_enqueue(s->client, &job, &a, &err), JOBQ_EREJECTED, "delay %d: %s, %s", (int)job.delay_ms,
-                     jobq_status_name(a.status), a.text);
+        cr_assert_eq(jobq_enqueue(s->client, &job, &a, &err), JOBQ_EREJECTED, "delay %d: %s, %s",
+                     (int)job.delay_ms, jobq_status_name(a.status), a.text);
         cr_assert_eq(a.cause, cause, "%s", a.text);
         cr_assert_gt(strlen(a.text), 10u);
     }
 }
 
-/* G7 G1: out of memory: enqueue is refused, claiming and acknowledging (which free memory) go on to the end. */
+/* G7 G1: out of memory: enqueue is refused, claiming and acknowledging (which free memory) go on to
+ * the end. */
 Test(refusal, out_of_memory_stops_only_the_producer)
 {
     struct scene *s = scene_new(SCENE_PG);
 
-    scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "500ms", .extra = "backoff = 100;"});
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 2, .lease = "500ms", .extra = "backoff = 100;"});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 20}", 150);
     scene_wait_pending(s, 1, 20000);
     set(s, "maxmemory", "1");
@@ -65,7 +67,8 @@ Test(refusal, out_of_memory_loses_no_retry_and_no_dead_letter)
 {
     struct scene *s = scene_new(SCENE_PG);
 
-    scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "500ms", .extra = "backoff = 100;"});
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 2, .lease = "500ms", .extra = "backoff = 100;"});
     scene_enqueue_many(s, "effect", "{\"fail_n\": 2}", 30);
     scene_enqueue(s, "dead", "{}");
     s->acked_count--;
@@ -81,9 +84,10 @@ Test(refusal, out_of_memory_loses_no_retry_and_no_dead_letter)
     scene_free(s);
 }
 
-/* Two jobd that both can prove nothing: work under way ends, none is declared dead, all is acknowledged after. */
-static void refuse_writes(struct scene *s, void (*begin)(struct scene *s), void (*end)(struct scene *s), jobq_cause cause,
-                          const char *text)
+/* Two jobd that both can prove nothing: work under way ends, none is declared dead, all is
+ * acknowledged after. */
+static void refuse_writes(struct scene *s, void (*begin)(struct scene *s),
+                          void (*end)(struct scene *s), jobq_cause cause, const char *text)
 {
     for (size_t i = 0; i < 2; i++)
         scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "500ms"});
@@ -95,7 +99,8 @@ static void refuse_writes(struct scene *s, void (*begin)(struct scene *s), void 
         outage_wait_status(s->jobd[i], text);
     }
     check_rejected(s, cause);
-    /* Three leases; at last what was started by then has taken effect, none is acknowledged, none begins. */
+    /* Three leases; at last what was started by then has taken effect, none is acknowledged, none
+     * begins. */
     outage_lasts(s, 1500);
     long long effects = scene_effects(s);
     cr_assert_lt(effects, 100);
@@ -111,7 +116,8 @@ static bool has_failed_to_save(void *ctx)
 {
     struct scene *s = ctx;
     char *info = redis_str(s->redis, "INFO persistence");
-    bool failed = strstr(info, "rdb_bgsave_in_progress:0") && strstr(info, "rdb_last_bgsave_status:err");
+    bool failed =
+        strstr(info, "rdb_bgsave_in_progress:0") && strstr(info, "rdb_last_bgsave_status:err");
 
     free(info);
     return failed;
@@ -121,7 +127,8 @@ static bool has_saved(void *ctx)
 {
     struct scene *s = ctx;
     char *info = redis_str(s->redis, "INFO persistence");
-    bool saved = strstr(info, "rdb_bgsave_in_progress:0") && strstr(info, "rdb_last_bgsave_status:ok");
+    bool saved =
+        strstr(info, "rdb_bgsave_in_progress:0") && strstr(info, "rdb_last_bgsave_status:ok");
 
     free(info);
     return saved;
@@ -149,7 +156,8 @@ static void mend_saving(struct scene *s)
 /* G1 G7 G16 G36: snapshots fail, and Redis refuses writes for it. */
 Test(refusal, a_redis_that_cannot_save_is_waited_for)
 {
-    refuse_writes(scene_new(SCENE_PG), break_saving, mend_saving, JOBQ_CAUSE_CANNOT_PERSIST, "MISCONF");
+    refuse_writes(scene_new(SCENE_PG), break_saving, mend_saving, JOBQ_CAUSE_CANNOT_PERSIST,
+                  "MISCONF");
 }
 
 static void want_replicas(struct scene *s)
@@ -165,5 +173,6 @@ static void want_no_replicas(struct scene *s)
 /* G1 G7 G16 G36: Redis wants replicas that are not there. */
 Test(refusal, a_redis_without_its_replicas_is_waited_for)
 {
-    refuse_writes(scene_new(SCENE_PG), want_replicas, want_no_replicas, JOBQ_CAUSE_NO_REPLICAS, "NOREPLICAS");
+    refuse_writes(scene_new(SCENE_PG), want_replicas, want_no_replicas, JOBQ_CAUSE_NO_REPLICAS,
+                  "NOREPLICAS");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jobd starts before what it depends on, or beside the wrong one: it stays, says what is missing, and goes to work when
- * that is healed, without a restart.
+ * jobd starts before what it depends on, or beside the wrong one: it stays, says what is missing,
+ * and goes to work when that is healed, without a restart.
  */
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
@@ -38,24 +38,32 @@ Test(start, with_a_wrong_password_it_waits_until_it_is_right)
     struct scene *s = scene_new(0);
 
     freeReplyObject(redis_do(s->redis, "ACL SETUSER worker on >right ~* &* +@all"));
-    scene_jobd(s, 0, (struct jobd_options){
-        .do_not_wait = true, .redis = fmt("redis://worker:s3cretnew@127.0.0.1:%d/0", s->redis->port)});
+    scene_jobd(s, 0,
+               (struct jobd_options){
+                   .do_not_wait = true,
+                   .redis = fmt("redis://worker:s3cretnew@127.0.0.1:%d/0", s->redis->port)});
     outage_wait_status(s->jobd[0], "STATUS=not ready: redis");
     outage_wait_status(s->jobd[0], "WRONGPASS");
     cr_assert_null(strstr(s->jobd[0]->status, "s3cretnew"));
     freeReplyObject(redis_do(s->redis, "ACL SETUSER worker >s3cretnew"));
+    int64_t from = now_ms();
     outage_wait_status(s->jobd[0], "STATUS=ready");
+    cr_assert_leq(now_ms() - from, patience_ms(5000), "it took %d ms to heal",
+                  (int)(now_ms() - from));
     cr_assert_eq(process_count_log(s->jobd[0]->process, "s3cretnew"), 0);
     check_works(s, "noop");
 }
 
-/* G36: a password that is withdrawn while it runs: the connection lives on in Redis, and dies with it. */
+/* G36: a password that is withdrawn while it runs: the connection lives on in Redis, and dies with
+ * it. */
 Test(start, a_password_that_changes_under_it_is_waited_for_too)
 {
     struct scene *s = scene_new(0);
 
     freeReplyObject(redis_do(s->redis, "ACL SETUSER worker on >first ~* &* +@all"));
-    scene_jobd(s, 0, (struct jobd_options){.redis = fmt("redis://worker:first@127.0.0.1:%d/0", s->redis->port)});
+    scene_jobd(
+        s, 0,
+        (struct jobd_options){.redis = fmt("redis://worker:first@127.0.0.1:%d/0", s->redis->port)});
     freeReplyObject(redis_do(s->redis, "ACL SETUSER worker <first"));
     freeReplyObject(redis_do(s->redis, "CLIENT KILL USER worker"));
     outage_wait_status(s->jobd[0], "STATUS=not ready: redis");
@@ -99,7 +107,9 @@ static void set_read_only(struct scene *s, const char *value)
 {
     pg_do(s->postgres, "ALTER SYSTEM SET default_transaction_read_only = %s", value);
     pg_do(s->postgres, "SELECT pg_reload_conf()");
-    while (strcmp(value, "off") == 0 && pg_int(s->postgres, "SELECT (current_setting('default_transaction_read_only') = 'on')::int"))
+    while (strcmp(value, "off") == 0 &&
+           pg_int(s->postgres,
+                  "SELECT (current_setting('default_transaction_read_only') = 'on')::int"))
         continue;
 }
 
@@ -125,7 +135,8 @@ Test(start, without_our_schema_it_says_what_to_do)
     pg_do(s->postgres, "DROP SCHEMA jobq CASCADE");
     scene_jobd(s, 0, (struct jobd_options){.do_not_wait = true});
     outage_wait_status(s->jobd[0], "run \"jobctl init\"");
-    cr_assert_not_null(strstr(s->jobd[0]->status, "not ready: postgres: "), "%s", s->jobd[0]->status);
+    cr_assert_not_null(strstr(s->jobd[0]->status, "not ready: postgres: "), "%s",
+                       s->jobd[0]->status);
     scene_enqueue_many(s, "effect", "{}", 20);
     pg_load(s->postgres, source_path("contrib/postgres/schema.sql"));
     check_works(s, "effect");
@@ -143,5 +154,57 @@ Test(start, without_anything_it_waits_for_each)
     redis_restart(s->redis);
     outage_wait_status(s->jobd[0], "STATUS=not ready: postgres");
     postgres_restart(s->postgres);
+    check_works(s, "effect");
+}
+
+/* Never ready yet, with a long lease: the reason is told, and healing it takes no lease but
+ * moments. */
+static void begin_refused(struct scene *s, const char *name, const char *wrong, const char *right,
+                          const char *text)
+{
+    freeReplyObject(redis_do(s->redis, "CONFIG SET %s %s", name, wrong));
+    scene_jobd(s, 0, (struct jobd_options){.do_not_wait = true, .lease = "1m"});
+    outage_wait_status(s->jobd[0], "STATUS=not ready: redis: ");
+    outage_wait_status(s->jobd[0], text);
+    freeReplyObject(redis_do(s->redis, "CONFIG SET %s %s", name, right));
+    int64_t from = now_ms();
+    outage_wait_status(s->jobd[0], "STATUS=ready");
+    cr_assert_leq(now_ms() - from, patience_ms(5000), "it took %d ms to heal",
+                  (int)(now_ms() - from));
+    check_works(s, "effect");
+}
+
+/* G36: Redis is out of memory from the start. */
+Test(start, beside_a_full_redis_it_waits_and_says_so)
+{
+    begin_refused(scene_new(SCENE_PG), "maxmemory", "1", "0", "OOM");
+}
+
+/* G36: Redis takes no writes from the start. */
+Test(start, beside_a_redis_without_its_replicas_it_waits_and_says_so)
+{
+    begin_refused(scene_new(SCENE_PG), "min-replicas-to-write", "1", "0", "NOREPLICAS");
+}
+
+/* G36: it may log in, but not write: the text says what Redis said; the rights are given while it
+ * runs. */
+Test(start, without_the_rights_it_waits_and_says_so)
+{
+    struct scene *s = scene_new(SCENE_PG);
+
+    freeReplyObject(
+        redis_do(s->redis, "ACL SETUSER worker on >right ~* &* +@all -@write -@scripting"));
+    scene_jobd(
+        s, 0,
+        (struct jobd_options){.do_not_wait = true,
+                              .lease = "1m",
+                              .redis = fmt("redis://worker:right@127.0.0.1:%d/0", s->redis->port)});
+    outage_wait_status(s->jobd[0], "STATUS=not ready: redis: ");
+    outage_wait_status(s->jobd[0], "NOPERM");
+    freeReplyObject(redis_do(s->redis, "ACL SETUSER worker +@all"));
+    int64_t from = now_ms();
+    outage_wait_status(s->jobd[0], "STATUS=ready");
+    cr_assert_leq(now_ms() - from, patience_ms(5000), "it took %d ms to heal",
+                  (int)(now_ms() - from));
     check_works(s, "effect");
 }
