@@ -152,14 +152,15 @@ static void decide(struct supervisor *s, struct job *j)
     j->enqueued_ms = j->header.enqueued_ms ? j->header.enqueued_ms : added_ms;
     j->wait_ms = MAX(supervisor_redis_ms(s) - j->enqueued_ms, 0);
     set_limits(s, j);
-    if (!supervisor_knows_type(s, j->header.type, j->header.type_len)) {
-        outcome_failed(s, j, RETRY_UNKNOWN, -1, NULL, 0);
-    } else if (j->header.flags & CODEC_FLAG_EXHAUSTED) {
+    /* What is not to be run needs nobody who knows its type: it ends here, instead of waiting parked. */
+    if (j->header.flags & CODEC_FLAG_EXHAUSTED) {
         static const char lost[] = "its workers were declared dead too often";
         outcome_failed(s, j, RETRY_EXHAUSTED, -1, lost, sizeof(lost) - 1);
     } else if (has_expired(s, j)) {
         static const char expired[] = "expired before it was started";
         outcome_failed(s, j, RETRY_EXPIRED, -1, expired, sizeof(expired) - 1);
+    } else if (!supervisor_knows_type(s, j->header.type, j->header.type_len)) {
+        outcome_failed(s, j, RETRY_UNKNOWN, -1, NULL, 0);
     } else {
         j->turn.source = j->shard->lanes[j->lane].source;
         j->turn.type = dispatch_type_of(s->dispatch, j->header.type, j->header.type_len);

@@ -52,6 +52,29 @@ Test(losses, beyond_the_budget_end_a_job)
     scene_free(s);
 }
 
+/* G1 G27: what is beyond its budget is not run, so it ends also where nobody knows its type. */
+Test(losses, beyond_the_budget_end_a_job_of_an_unknown_type)
+{
+    struct scene *s = scene_new(0);
+    struct job_header exhausted = {.losses = 21, .flags = CODEC_FLAG_EXHAUSTED};
+    struct job_header expired = {.expires_ms = 1, .enqueued_ms = 1};
+
+    entry_add(s, "ready:recovered", exhausted, "unheard-of", "{}");
+    entry_add(s, "ready:normal", expired, "unheard-of", "{}");
+    start_jobd(s, NULL);
+    scene_wait_dead(s, 2, 20000);
+    scene_wait_drained(s, 20000);
+    struct entry *first = entry_at(s, "dead", 0), *second = entry_at(s, "dead", 1);
+    cr_assert_str_eq(first->reason, "exhausted");
+    cr_assert_str_eq(second->reason, "expired");
+    entry_check_counts(first, 0, 0, 21, 0);
+    entry_free(first);
+    entry_free(second);
+    cr_assert_eq(scene_parked(s), 0);
+    scene_drain(s, 0);
+    scene_free(s);
+}
+
 /* Runs a job of so many losses in an executor that has run something before; true: in that one. */
 static bool keeps_executor(struct scene *s, uint8_t losses, int done)
 {

@@ -4,6 +4,7 @@
  * takes one job at a time makes the order of starts the order of claims.
  */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static void fill_lanes(struct scene *s)
     free(payload);
 }
 
-/* The lane of each id: from the streams, before they are worked off. */
+/* The lane of each id: from the ends of the streams, before they are worked off. */
 struct plan {
     char *ids[4]; /* all ids of the lane, one behind the other */
 };
@@ -42,11 +43,13 @@ struct plan {
 static void learn_ids(struct scene *s, struct plan *p)
 {
     for (size_t lane = 0; lane < 4; lane++) {
+        size_t first =
+            (size_t)redis_int(s->redis, "XLEN jobq:{default:0}:ready:%s", names[lane]) - EACH;
         p->ids[lane] = calloc(EACH, JOBQ_ID_TEXT_SIZE);
         if (!p->ids[lane])
             abort();
         for (size_t i = 0; i < EACH; i++) {
-            struct entry *e = entry_at(s, fmt("ready:%s", names[lane]), i);
+            struct entry *e = entry_at(s, fmt("ready:%s", names[lane]), first + i);
             memcpy(p->ids[lane] + i * (JOBQ_ID_TEXT_SIZE - 1), id_text(&e->header.id),
                    JOBQ_ID_TEXT_SIZE - 1);
             entry_free(e);
@@ -213,6 +216,92 @@ Test(priority, an_empty_queue_holds_nobody_up)
     fill_queue(s, "light", light);
     wait_lines(fmt("%s/order", tmp_dir()), (size_t)2 * EACH, 20000);
     free(light);
+    scene_drain(s, 0);
+    scene_free(s);
+}
+
+/* ---- changed while it runs ---- */
+
+/* Occupies the only executor until it is killed: meanwhile nothing is claimed. */
+static void plug(struct scene *s)
+{
+    scene_enqueue(s, "spin", fmt("{\"file\":\"%s/plug\"}", tmp_dir()));
+    wait_lines(fmt("%s/plug", tmp_dir()), 1, 20000);
+}
+
+static void unplug(struct scene *s)
+{
+    pid_t pid;
+
+    cr_assert_eq(jobd_executors(s->jobd[0], &pid, 1), 1u);
+    kill(pid, SIGKILL);
+}
+
+static void reload_with(struct jobd *j, const char *from, const char *to)
+{
+    char *old = read_file(j->conf), *at = strstr(old, from), *whole = NULL;
+
+    cr_assert_not_null(at, "no %s in the configuration", from);
+    if (asprintf(&whole, "%.*s%s%s", (int)(at - old), old, to, at + strlen(from)) < 0)
+        abort();
+    write_file(j->conf, whole);
+    free(whole);
+    free(old);
+    process_signal(j->process, SIGHUP);
+    wait_log(j, " reloaded", 1, 20000);
+}
+
+/* G18: weights of queues may change while jobs wait. */
+Test(priority, queues_share_by_a_weight_that_changed)
+{
+    struct scene *s = scene_new(0);
+    char *order = strdup(fmt("%s/order", tmp_dir())), *heavy = strdup(fmt("%s/heavy", tmp_dir())),
+         *light = strdup(fmt("%s/light", tmp_dir()));
+    struct jobd_options o = {.executors = 1,
+                             .extra = "prefetch_time = 0; crash_budget = 1; hard_limit = \"10m\";",
+                             .queues =
+                                 "{ name = \"default\"; }, { name = \"light\"; weight = 2; }, "
+                                 "{ name = \"heavy\"; weight = 1; }"};
+    struct jobd *j = scene_jobd(s, 0, o);
+
+    plug(s);
+    fill_queue(s, "light", light);
+    fill_queue(s, "heavy", heavy);
+    reload_with(j, "{ name = \"heavy\"; weight = 1; }", "{ name = \"heavy\"; weight = 6; }");
+    unplug(s);
+    wait_lines(order, (size_t)2 * EACH, 30000);
+    int share = count_of(order, heavy, 20, 100);
+    cr_assert(share >= 57 && share <= 63, "%d of 80 instead of 60", share);
+    free(order);
+    free(heavy);
+    free(light);
+    scene_drain(s, 0);
+    scene_free(s);
+}
+
+/* The order of lanes likewise. (An idle jobd waits for all lanes at once, and takes one job of each
+ * when it wakes up.) */
+Test(priority, lanes_may_become_strict)
+{
+    struct scene *s = scene_new(0);
+    struct plan p;
+    int shares[4];
+    struct jobd_options o = {.executors = 1,
+                             .extra = "prefetch_time = 0; crash_budget = 1; hard_limit = \"10m\"; "
+                                      "lane_order = \"weighted\";"};
+    struct jobd *j = scene_jobd(s, 0, o);
+
+    plug(s);
+    fill_lanes(s);
+    reload_with(j, "lane_order = \"weighted\"", "lane_order = \"strict\"");
+    learn_ids(s, &p);
+    unplug(s);
+    wait_lines(fmt("%s/order", tmp_dir()), (size_t)4 * EACH, 30000);
+    for (size_t lane = 0; lane < 4; lane++) {
+        count_shares(&p, lane * EACH, (lane + 1) * EACH, shares);
+        cr_assert_geq(shares[lane], EACH - 3, "%s: %d", names[lane], shares[lane]);
+    }
+    forget_ids(&p);
     scene_drain(s, 0);
     scene_free(s);
 }
