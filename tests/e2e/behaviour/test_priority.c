@@ -279,8 +279,8 @@ Test(priority, queues_share_by_a_weight_that_changed)
     scene_free(s);
 }
 
-/* The order of lanes likewise. (An idle jobd waits for all lanes at once, and takes one job of each
- * when it wakes up.) */
+/* The order of lanes likewise. (A lane that was last seen empty is looked at again only after
+ * another had a turn, so a few jobs pass before every lane is known to have work.) */
 Test(priority, lanes_may_become_strict)
 {
     struct scene *s = scene_new(0);
@@ -299,7 +299,7 @@ Test(priority, lanes_may_become_strict)
     wait_lines(fmt("%s/order", tmp_dir()), (size_t)4 * EACH, 30000);
     for (size_t lane = 0; lane < 4; lane++) {
         count_shares(&p, lane * EACH, (lane + 1) * EACH, shares);
-        cr_assert_geq(shares[lane], EACH - 3, "%s: %d", names[lane], shares[lane]);
+        cr_assert_geq(shares[lane], EACH - 8, "%s: %d", names[lane], shares[lane]);
     }
     forget_ids(&p);
     scene_drain(s, 0);
