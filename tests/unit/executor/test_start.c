@@ -115,3 +115,16 @@ Test(start, by_hand_is_refused)
     cr_assert(strstr(out, "jobq-executor 0."), "%s", out);
     free(out);
 }
+
+Test(start, needs_no_library_that_a_handler_may_do_without)
+{
+    static const char *const heavy[] = {"hiredis", "libpq", "libssl", "libcrypto", "libconfig", "jansson"};
+    const char *argv[] = {"ldd", bin_path("jobq-executor"), NULL};
+    char *out;
+
+    cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
+    cr_assert(strstr(out, "libc.so"), "%s", out);
+    for (size_t i = 0; i < sizeof(heavy) / sizeof(heavy[0]); i++)
+        cr_assert_not(strstr(out, heavy[i]), "%s in: %s", heavy[i], out);
+    free(out);
+}
