@@ -86,4 +86,37 @@ for cxx in c++ g++ clang++; do
         break
     fi
 done
-echo "consumer: CMake and pkg-config, shared and static, with $compilers"
+
+# ---- the programs of the documents, built by the lines beside them ----
+repository=$(cd "$here/../.." && pwd)
+# What a reader types, with more warnings.
+cc() {
+    command cc -Wall -Wextra -Werror "$@"
+}
+# build_as_written DOCUMENT PATTERN: runs the one line of the document that begins with PATTERN and names no other.
+build_as_written() {
+    line=$(sed -nE "s/^.?($2[^\`]*).*/\\1/p" "$repository/$1")
+    [ "$(echo "$line" | wc -l)" = 1 ] && [ -n "$line" ] || fail "$1 has not one line that begins with $2"
+    (cd "$work" && eval "$line") >"$work/log" 2>&1 || fail "$1: $line: $(cat "$work/log")"
+}
+awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$repository/README.md" >"$work/first.c"
+build_as_written README.md 'cc first\.c '
+cp "$repository/docs/examples/hello_module.c" "$work"
+build_as_written docs/handlers.md 'cc -shared '
+nm -D --defined-only "$work/hello.so" | grep -q ' jobq_module_v1$' || fail "docs/handlers.md makes no module"
+
+export LD_LIBRARY_PATH="$libdir" JOBQ_REDIS="unix://$work/redis.sock"
+! said=$("$work/a.out" 2>&1) || fail "README's program is content without a Redis"
+case $said in *"$work/redis.sock"*) ;; *) fail "README's program does not say what is wrong: $said" ;; esac
+redis-server --port 0 --unixsocket "$work/redis.sock" --dir "$work" --save '' --daemonize no >"$work/redis.log" &
+redis=$!
+trap 'kill "$redis" 2>/dev/null; wait "$redis"; rm -rf "$work"' EXIT
+tries=0
+until [ "$(redis-cli -s "$work/redis.sock" ping 2>&1)" = PONG ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 5000 ] && kill -0 "$redis" || fail "redis-server: $(cat "$work/redis.log")"
+done
+said=$("$work/a.out" 2>&1) || fail "README's program: $said"
+[ "$said" = ok ] || fail "README's program says $said"
+[ "$(redis-cli -s "$work/redis.sock" xlen 'jobq:{default:0}:ready:normal')" = 1 ] || fail "README's program stored nothing"
+echo "consumer: CMake and pkg-config, shared and static, with $compilers; the documents' programs as written"

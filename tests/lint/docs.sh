@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Every file that a document names in `backquotes` exists.
+# Every file that a document names in `backquotes` or links to exists.
 #   docs.sh [DIRECTORY]
 cd "${1:-$(dirname "$0")/../..}" || exit 1
 bad=0
 rooms='include|base|broker|client-lib|worker|admin|tests|bench|contrib|docs|scripts|cmake|\.ci'
-for document in *.md docs/*.md contrib/*/README.md bench/README.md; do
+for document in *.md docs/*.md docs/*/*.md contrib/*/README.md bench/README.md; do
     [ -f "$document" ] || continue
     for path in $(grep -oE '`[^` ]+`' "$document" | tr -d '\140' | grep -E "^($rooms)/[A-Za-z0-9_./*-]+$"); do
         case $path in *NAME*) continue ;; esac
@@ -13,6 +13,9 @@ for document in *.md docs/*.md contrib/*/README.md bench/README.md; do
         # shellcheck disable=SC2086
         set -- $path
         [ -e "$1" ] || { echo "$document names $path, which is not there"; bad=1; }
+    done
+    for path in $(grep -oE '\]\([^)#]+\)' "$document" | sed 's/^](//; s/)$//' | grep -v '^https\?:'); do
+        [ -e "$(dirname "$document")/$path" ] || { echo "$document links to $path, which is not there"; bad=1; }
     done
 done
 exit "$bad"
