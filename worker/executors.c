@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "worker/config.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 

@@ -8,12 +8,9 @@
 
 
 #include "base/buf.h"
-#include "base/clock.h"
-#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
-#include "base/mem.h"
 #include "broker/reply.h"
 #include "worker/config.h"
 #include "worker/state.h"

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/loop.h"
 #include "base/mem.h"
 #include "broker/reply.h"
 #include "broker/resp.h"

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/pool.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/buf.h"
 #include "base/child.h"
 #include "base/error.h"
 #include "base/list.h"
@@ -18,7 +11,6 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "worker/config.h"
-#include "worker/executor_env.h"
 #include "worker/frame.h"
 #include "worker/job.h"
 #include "worker/pool_private.h"
@@ -31,7 +23,6 @@
 #define START_DEATHS 5     /* so many deaths before ready, in START_WINDOW_MS, at start:
                             * configuration */
 #define START_WINDOW_MS 10000
-#define GOODBYE_MS 5000    /* to exit after FRAME_DRAIN */
 
 static void on_tick(void *ctx, int64_t now_ms);
 static void on_respawn(void *ctx, int64_t now_ms);
@@ -173,41 +164,6 @@ void pool_kill_executor(struct executor *x, const char *why)
     child_signal_group(&x->process, SIGKILL);
 }
 
-static void enforce_limits(struct executor *x, int64_t now_ms)
-{
-    struct job *j = LIST_FIRST(&x->handed, struct job, node);
-    if (!x->running || !j)
-        return;
-    int64_t ran_ms = now_ms - x->started_ms;
-    if (ran_ms >= j->hard_ms) {
-        char why[96];
-        snprintf(why, sizeof(why), "hard limit of %u ms reached, killed", j->hard_ms);
-        pool_kill_executor(x, why);
-    } else if (ran_ms >= j->soft_ms && x->asked_seq != j->seq) {
-        x->asked_seq = j->seq;
-        child_signal(&x->process, SIGTERM);
-    }
-}
-
-/* Memory that is its own: resident less shared (proc(5), statm). */
-static int64_t own_memory(pid_t pid)
-{
-    char path[64], text[128];
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    long size, resident, shared;
-    if (sscanf(text, "%ld %ld %ld", &size, &resident, &shared) != 3)
-        return 0;
-    return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
-}
-
 void pool_retire(struct pool *p, struct executor *x)
 {
     if (x->state != EXECUTOR_READY)
@@ -215,41 +171,6 @@ void pool_retire(struct pool *p, struct executor *x)
     x->state = EXECUTOR_RETIRING;
     p->hooks.on_retiring(p->hooks.ctx, x);
     loop_timer_arm(p->tick, loop_now(p->loop));
-}
-
-/* A worn executor goes on until its successor is ready, so that there is no gap. */
-static void wear_out(struct pool *p, struct executor *x, const char *unit, int64_t n)
-{
-    x->worn = true;
-    log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->pid), LOG_INT(unit, n), LOG_END);
-    loop_timer_arm(p->respawn, loop_now(p->loop));
-}
-
-static void recycle_worn(struct pool *p, struct executor *x, bool look_at_memory)
-{
-    const struct worker_config *c = p->config;
-    if (x->state != EXECUTOR_READY || x->worn)
-        return;
-    if (c->executor_max_jobs && x->jobs_run >= c->executor_max_jobs) {
-        wear_out(p, x, "jobs", x->jobs_run);
-    } else if (look_at_memory && c->executor_max_rss_bytes) {
-        int64_t bytes = own_memory(x->process.pid);
-        if (bytes > c->executor_max_rss_bytes)
-            wear_out(p, x, "memory_bytes", bytes);
-    }
-}
-
-static void dismiss_idle(struct executor *x, int64_t now_ms)
-{
-    if (x->state != EXECUTOR_RETIRING || x->held)
-        return;
-    if (!x->goodbye_ms) {
-        x->goodbye_ms = now_ms + GOODBYE_MS;
-        frame_put(&x->out, FRAME_DRAIN, 0, NULL, 0);
-        executor_flush(x);
-    } else if (now_ms >= x->goodbye_ms) {
-        pool_kill_executor(x, "did not exit when told to");
-    }
 }
 
 static void on_tick(void *ctx, int64_t now_ms)
@@ -263,9 +184,9 @@ static void on_tick(void *ctx, int64_t now_ms)
         struct executor *x = LIST_ENTRY(node, struct executor, node);
         if (x->held)
             pool_check_page(p, x);
-        enforce_limits(x, now_ms);
-        recycle_worn(p, x, look_at_memory);
-        dismiss_idle(x, now_ms);
+        executor_enforce_limits(x, now_ms);
+        executor_recycle_worn(p, x, look_at_memory);
+        executor_dismiss_idle(x, now_ms);
         busy |= x->held > 0;
         several |= x->held > 1;
         leaving |= x->state == EXECUTOR_RETIRING || x->state == EXECUTOR_STARTING;

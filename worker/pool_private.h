@@ -75,6 +75,14 @@ struct pool {
 MUST_CHECK int executor_start(struct pool *p, jobq_err *err);
 void executor_free(struct executor *x);
 
+/* ---- executor_limits.c ---- */
+/* The running job: SIGTERM at its soft limit, SIGKILL at its hard one. */
+void executor_enforce_limits(struct executor *x, int64_t now_ms);
+/* One that has used up its jobs or its memory gets a successor. */
+void executor_recycle_worn(struct pool *p, struct executor *x, bool look_at_memory);
+/* One that retires and holds nothing is told to exit, and made to. */
+void executor_dismiss_idle(struct executor *x, int64_t now_ms);
+
 /* ---- executor_frames.c ---- */
 /* Reads all that is there; false when the executor had to be killed for what it said. */
 bool executor_read_frames(struct pool *p, struct executor *x);

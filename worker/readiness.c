@@ -7,9 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/loop.h"
 #include "base/notify.h"
-#include "worker/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
 #include "worker/pool.h"

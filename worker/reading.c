@@ -2,7 +2,6 @@
 #include "worker/reading.h"
 
 
-#include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"

@@ -197,6 +197,9 @@ void outcome_verdict(struct supervisor *s, struct executor *x, struct job *j);
 void outcome_flush(struct supervisor *s, bool all);
 int64_t outcome_due_ms(const struct supervisor *s);
 size_t outcome_unsettled(const struct supervisor *s); /* decided and not yet answered */
+/* ---- outcome_children.c ---- */
+/* It is done: stores its children, then it has succeeded. */
+void outcome_send_children(struct supervisor *s, struct job *j);
 void outcome_retry_children(struct supervisor *s);
 
 /* ---- readiness.c ---- */

@@ -7,7 +7,6 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "broker/reply.h"
 #include "worker/audit.h"
 #include "worker/config.h"
 #include "worker/lease.h"
