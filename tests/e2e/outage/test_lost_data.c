@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,8 +87,11 @@ Test(lost_data, a_group_is_destroyed_while_it_waits)
     scene_jobd(s, 0, (struct jobd_options){0});
     for (int i = 0; i < 20; i++) {
         outage_wait_blocked(s);
+        /* It hears of it only when the job is there already. */
+        process_signal(s->jobd[0]->process, SIGSTOP);
         freeReplyObject(redis_do(s->redis, "XGROUP DESTROY " LANE " jobq"));
         scene_enqueue(s, "effect", "{}");
+        process_signal(s->jobd[0]->process, SIGCONT);
         scene_wait_effects(s, i + 1, 30000);
     }
     outage_end(s);
