@@ -29,7 +29,7 @@ bool wait_until(int64_t deadline_ms, bool (*condition)(void *ctx), void *ctx);
 /* Fails the test with the text, after printing the logs of live processes. */
 _Noreturn void fail_test(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int64_t now_ms(void);
-/* Multiplies a time allowance under sanitizers and valgrind. */
+/* Multiplies a time allowance under sanitizers and valgrind, and on a machine with more to do than it can. */
 int64_t patience_ms(int64_t ms);
 /* For tests that draw at random: this seed, or $JOBQ_TEST_SEED, by which the long run tries others. Prints it. */
 uint64_t test_seed(uint64_t usual);
