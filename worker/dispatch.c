@@ -136,7 +136,8 @@ struct dispatch_type *dispatch_type_of(struct dispatch *d, const char *name, siz
     return t;
 }
 
-int dispatch_add_executor(struct dispatch *d, void *ctx, struct dispatch_executor **out, jobq_err *err)
+int dispatch_add_executor(struct dispatch *d, void *ctx, struct dispatch_executor **out,
+                          jobq_err *err)
 {
     struct dispatch_executor *x = mem_zalloc(1, sizeof(*x));
     if (!x)
@@ -234,7 +235,8 @@ static void uncount_held(struct dispatch_executor *x, const struct dispatch_job 
     }
 }
 
-void dispatch_progress(struct dispatch *d, struct dispatch_executor *x, bool running, int64_t started_ms)
+void dispatch_progress(struct dispatch *d, struct dispatch_executor *x, bool running,
+                       int64_t started_ms)
 {
     (void)d;
     x->running = running && x->held > 0;
@@ -250,7 +252,8 @@ static uint32_t average(uint32_t old, uint32_t sample)
     return (uint32_t)MAX(((uint64_t)old * 7 + sample) / 8, 1);
 }
 
-void dispatch_finished(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j, uint32_t run_us)
+void dispatch_finished(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j,
+                       uint32_t run_us)
 {
     (void)d;
     uncount_held(x, j);

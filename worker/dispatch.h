@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dispatch: which lane to read next and how much, which job goes to which executor, what is taken back.
+ * dispatch: which lane to read next and how much, which job goes to which executor, what is taken
+ * back.
  *
- * Decision logic only: events and a time go in, actions come out; it knows neither Redis nor processes, so its whole
- * behaviour is tested without them.
+ * Decision logic only: events and a time go in, actions come out; it knows neither Redis nor
+ * processes, so its whole behaviour is tested without them.
  *
- * Reading: one source (a lane of a partition) a turn, chosen by stride scheduling over weights (queue weight x 8, 4, 2,
- * 1 for recovered, high, normal, low), each charged for the jobs it gave; a source that was found empty rests for a
- * millisecond, and only when all are empty the blocking reader takes over. Prefetch is time, not count: an executor holds
- * at most what it will finish in prefetch_us by the measured duration of those types; what is longer, or not yet
- * measured, goes to idle executors one by one. Jobs stuck behind one that turned out long are taken back.
+ * Reading: one source (a lane of a partition) a turn, chosen by stride scheduling over weights
+ * (queue weight x 8, 4, 2, 1 for recovered, high, normal, low), each charged for the jobs it gave;
+ * a source that was found empty rests for a millisecond, and only when all are empty the blocking
+ * reader takes over. Prefetch is time, not count: an executor holds at most what it will finish in
+ * prefetch_us by the measured duration of those types; what is longer, or not yet measured, goes to
+ * idle executors one by one. Jobs stuck behind one that turned out long are taken back.
  *
  * Lives as long as the supervisor. Single thread.
  */
@@ -26,9 +28,11 @@
 #include "base/list.h"
 
 #define DISPATCH_READ_MAX 256    /* jobs asked for in one read */
-#define DISPATCH_REST_MS 1       /* an empty source is not asked again for so long while others have work */
+#define DISPATCH_REST_MS 1       /* an empty source is not asked again for so long while others have
+                                  * work */
 #define DISPATCH_STUCK_MS 20     /* a job that runs longer loses what waits behind it */
-#define DISPATCH_RELEASE_MS 250  /* a claimed job that waits longer for an executor goes back, if others could take it */
+#define DISPATCH_RELEASE_MS 250  /* a claimed job that waits longer for an executor goes back, if
+                                  * others could take it */
 #define DISPATCH_ALONE_LOSSES 3  /* from so many losses on a job runs alone in a fresh executor */
 
 struct dispatch;
@@ -57,7 +61,8 @@ enum dispatch_act {
     DISPATCH_HAND,    /* job to executor: it must be handed over, then dispatch counts it as held */
     DISPATCH_READ,    /* source, count: then dispatch_read_answered() */
     DISPATCH_BLOCK,   /* arm the blocking reader on all sources: then dispatch_block_ended() */
-    DISPATCH_RECALL,  /* take back from executor what has not started: dispatch_taken_back() for each, dispatch_recalled() */
+    DISPATCH_RECALL,  /* take back from executor what has not started: dispatch_taken_back() for
+                       * each, dispatch_recalled() */
     DISPATCH_RELEASE, /* job: give it back to Redis; dispatch has forgotten it */
     DISPATCH_RECYCLE, /* executor (idle): replace it by a fresh one */
 };
@@ -102,9 +107,11 @@ unsigned dispatch_executor_held(const struct dispatch_executor *x);
 /* ---- events ---- */
 void dispatch_claimed(struct dispatch *d, struct dispatch_job *j, int64_t now_ms);
 /* The executor's count of started jobs moved; running: one is started and not finished. */
-void dispatch_progress(struct dispatch *d, struct dispatch_executor *x, bool running, int64_t started_ms);
+void dispatch_progress(struct dispatch *d, struct dispatch_executor *x, bool running,
+                       int64_t started_ms);
 /* Its oldest held job ended after run_us. */
-void dispatch_finished(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j, uint32_t run_us);
+void dispatch_finished(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j,
+                       uint32_t run_us);
 /* Not started: back to the head of the local queue (call in reverse order to keep it). */
 void dispatch_taken_back(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j,
                          int64_t now_ms);
@@ -112,9 +119,12 @@ void dispatch_taken_back(struct dispatch *d, struct dispatch_executor *x, struct
 void dispatch_recalled(struct dispatch_executor *x);
 /* Ended otherwise (its executor died under it). */
 void dispatch_lost(struct dispatch *d, struct dispatch_executor *x, struct dispatch_job *j);
-/* A non-blocking read gave n jobs (already told by dispatch_claimed()). Also n = 0 when it failed. */
-void dispatch_read_answered(struct dispatch *d, struct dispatch_source *s, size_t n, int64_t now_ms);
-/* The blocking reader came back; call dispatch_source_woken() first for each source that gave something. */
+/* A non-blocking read gave n jobs (already told by dispatch_claimed()). Also n = 0 when it
+ * failed. */
+void dispatch_read_answered(struct dispatch *d, struct dispatch_source *s, size_t n,
+                            int64_t now_ms);
+/* The blocking reader came back; call dispatch_source_woken() first for each source that gave
+ * something. */
 void dispatch_block_ended(struct dispatch *d);
 void dispatch_source_woken(struct dispatch *d, struct dispatch_source *s);
 /* No read may be started: the lease is in doubt, Redis is down, jobd drains. */

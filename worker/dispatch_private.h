@@ -54,7 +54,8 @@ struct dispatch {
     size_t alone_waiting;
     struct dispatch_executor *reserved; /* to become idle for a job that runs alone; NULL: none */
     size_t reading_count; /* jobs asked for by the read under way */
-    bool tried_empty;     /* the last read was of a source found empty before: now one that has work */
+    bool tried_empty;     /* the last read was of a source found empty before: now one that has
+                           * work */
     bool reading;
     bool blocked;
     bool hold, hold_start;

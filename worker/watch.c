@@ -16,7 +16,8 @@
 #define REGISTER_AGAIN_MS 500
 #define PARKED_WALK 100
 #define MOVE_RANKS 10
-#define WAKE_MAX_MS 3600000 /* the channel is open to anybody; what is due is asked for every second anyway */
+#define WAKE_MAX_MS 3600000 /* the channel is open to anybody; what is due is asked for every second
+                             * anyway */
 
 /* ---- registering ---- */
 

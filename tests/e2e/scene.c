@@ -276,7 +276,8 @@ void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms)
     wait_number(s, scene_pending, at_least, timeout_ms, "jobs in flight");
 }
 
-/* In one step: a job that moves from a lane to `later` or back between two looks would be seen in neither. */
+/* In one step: a job that moves from a lane to `later` or back between two looks would be seen in
+ * neither. */
 static bool is_drained(void *ctx)
 {
     static const char look[] =

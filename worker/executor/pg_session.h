@@ -60,8 +60,8 @@ void session_done(struct session *s);
  */
 MUST_CHECK bool session_settle(struct session *s, int64_t deadline_ms);
 /*
- * Makes a connection if there is none, which takes a few seconds for each server that is silent; not
- * if that failed a moment ago. false: s->why tells.
+ * Makes a connection if there is none, which takes a few seconds for each server that is silent;
+ * not if that failed a moment ago. false: s->why tells.
  */
 MUST_CHECK bool session_connect(struct session *s);
 /* Closes the connection; the next session_connect() makes a new one at once. */

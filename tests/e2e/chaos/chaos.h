@@ -2,8 +2,9 @@
 /*
  * chaos: a deployment, a stream of jobs, and a random sequence of faults that a seed decides.
  *
- * test_chaos.c is the run and the stream of jobs, faults.c breaks and mends, judge.c compares what was promised with
- * what happened. Faults overlap: what is broken is mended some time later, while others are. Single thread.
+ * test_chaos.c is the run and the stream of jobs, faults.c breaks and mends, judge.c compares what
+ * was promised with what happened. Faults overlap: what is broken is mended some time later, while
+ * others are. Single thread.
  */
 #ifndef TESTS_E2E_CHAOS_H
 #define TESTS_E2E_CHAOS_H
@@ -62,7 +63,8 @@ long long chaos_waiting(struct chaos *c);
 long long chaos_later(struct chaos *c);
 
 /* ---- judge.c ---- */
-/* After everything is mended: waits until all work is done, drains, and fails the test if any promise was broken. */
+/* After everything is mended: waits until all work is done, drains, and fails the test if any
+ * promise was broken. */
 void chaos_judge(struct chaos *c);
 
 #endif

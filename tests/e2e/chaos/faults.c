@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults: what chaos breaks, and how it is mended. Only what runs is broken; a stopped jobd may be killed.
+ * faults: what chaos breaks, and how it is mended. Only what runs is broken; a stopped jobd may be
+ * killed.
  */
 #include <hiredis/hiredis.h>
 #include <signal.h>
@@ -37,7 +38,8 @@ static long long in_lane(struct chaos *c, unsigned partition, const char *lane, 
 {
     long long n = 0;
     const char *last = "0-0";
-    redisReply *r = redis_do(c->scene->redis, "XINFO GROUPS jobq:{default:%u}:ready:%s", partition, lane);
+    redisReply *r =
+        redis_do(c->scene->redis, "XINFO GROUPS jobq:{default:%u}:ready:%s", partition, lane);
 
     if (r->type == REDIS_REPLY_ARRAY && r->elements == 1) {
         n = field_of(r->element[0], "pending");
@@ -46,7 +48,8 @@ static long long in_lane(struct chaos *c, unsigned partition, const char *lane, 
     freeReplyObject(r);
     if (!waiting)
         return n;
-    r = redis_do(c->scene->redis, "XRANGE jobq:{default:%u}:ready:%s (%s + COUNT 100", partition, lane, last);
+    r = redis_do(c->scene->redis, "XRANGE jobq:{default:%u}:ready:%s (%s + COUNT 100", partition,
+                 lane, last);
     n += (long long)r->elements;
     freeReplyObject(r);
     return n;
@@ -120,7 +123,8 @@ static bool kill_jobd(struct chaos *c)
     if (!pick_worker(c, &i))
         return false;
     int64_t away = (int64_t)chaos_below(c, 3) * 500;
-    chaos_note(c, "kill -9 jobd %u%s for %d ms", i, c->worker[i].stopped ? " (stopped)" : "", (int)away);
+    chaos_note(c, "kill -9 jobd %u%s for %d ms", i, c->worker[i].stopped ? " (stopped)" : "",
+               (int)away);
     scene_kill(c->scene, i);
     c->worker[i] = (struct worker){.state = WORKER_DOWN, .start_ms = now_ms() + away};
     return true;
@@ -183,7 +187,8 @@ static bool kill_connections(struct chaos *c)
         size_t line = strcspn(at, "\n");
         const char *named = strstr(at, fmt(" name=%s ", name));
         if (named && (size_t)(named - at) < line)
-            freeReplyObject(redis_do(c->scene->redis, "CLIENT KILL ID %lld", strtoll(at + 3, NULL, 10)));
+            freeReplyObject(
+                redis_do(c->scene->redis, "CLIENT KILL ID %lld", strtoll(at + 3, NULL, 10)));
     }
     free(list);
     return true;
@@ -237,9 +242,10 @@ static bool flush_scripts(struct chaos *c)
 
 void chaos_break_something(struct chaos *c)
 {
-    static bool (*const faults[])(struct chaos *c) = {
-        kill_executor, kill_executor, kill_jobd,  kill_jobd,     stop_jobd,     stop_jobd, drain_jobd,
-        reload_jobd,   kill_connections, kill_connections, kill_redis, stop_redis, kill_postgres, flush_scripts,
+    static bool (*const faults[])(struct chaos * c) = {
+        kill_executor, kill_executor, kill_jobd,     kill_jobd,        stop_jobd,
+        stop_jobd,     drain_jobd,    reload_jobd,   kill_connections, kill_connections,
+        kill_redis,    stop_redis,    kill_postgres, flush_scripts,
     };
     const size_t n = sizeof(faults) / sizeof(faults[0]);
     bool met_work = chaos_redis_answers(c) && chaos_in_flight(c) > 0;

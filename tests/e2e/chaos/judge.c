@@ -48,7 +48,8 @@ static void load_records(struct chaos *c)
 
     if (!f)
         fail_test("cannot write %s", path);
-    fputs("DROP TABLE IF EXISTS public.records;\nCREATE TABLE public.records (job_id uuid PRIMARY KEY, kind int, answer int, children int);\n"
+    fputs("DROP TABLE IF EXISTS public.records;\nCREATE TABLE public.records (job_id uuid PRIMARY "
+          "KEY, kind int, answer int, children int);\n"
           "COPY public.records FROM stdin;\n",
           f);
     for (size_t i = 0; i < c->record_count; i++) {
@@ -71,9 +72,11 @@ static void expect_none(struct chaos *c, const char *what, const char *sql)
         return;
     const char *id = pg_str(c->scene->postgres, "SELECT job_id FROM (%s) x LIMIT 1", sql);
     char *lines = NULL;
-    run_command(&lines, NULL, (const char *const[]){"grep", "-rah", "--include=*.log", "--", id, tmp_dir(), NULL});
-    fail_test("of %zu jobs %lld %s, one is %s; what the logs say of it:\n%s", c->record_count, n, what, id,
-              lines ? lines : "");
+    run_command(
+        &lines, NULL,
+        (const char *const[]){"grep", "-rah", "--include=*.log", "--", id, tmp_dir(), NULL});
+    fail_test("of %zu jobs %lld %s, one is %s; what the logs say of it:\n%s", c->record_count, n,
+              what, id, lines ? lines : "");
 }
 
 static void check_effects(struct chaos *c)
@@ -89,13 +92,16 @@ static void check_effects(struct chaos *c)
     expect_none(c, "were rejected, or are poison, and have an effect",
                 "SELECT r.job_id FROM public.records r JOIN public.effects e USING (job_id) "
                 "WHERE r.answer = 2 OR r.kind = 2");
-    /* Nobody else knows the ids of children: there are as many as their parents that took effect had. */
-    long long born = pg_int(pg, "SELECT coalesce(sum(r.children), 0) FROM public.records r WHERE EXISTS "
-                                "(SELECT FROM public.effects e WHERE e.job_id = r.job_id)");
+    /* Nobody else knows the ids of children: there are as many as their parents that took effect
+     * had. */
+    long long born =
+        pg_int(pg, "SELECT coalesce(sum(r.children), 0) FROM public.records r WHERE EXISTS "
+                   "(SELECT FROM public.effects e WHERE e.job_id = r.job_id)");
     long long strangers = pg_int(pg, "SELECT count(*) FROM public.effects e WHERE NOT EXISTS "
                                      "(SELECT FROM public.records r WHERE e.job_id = r.job_id)");
     if (born != strangers)
-        fail_test("parents that took effect had %lld children, of which %lld took effect", born, strangers);
+        fail_test("parents that took effect had %lld children, of which %lld took effect", born,
+                  strangers);
 }
 
 /* ---- dead letters ---- */
@@ -118,9 +124,10 @@ static void check_dead(struct chaos *c)
         for (size_t i = 0; i < r->elements; i++) {
             const redisReply *fields = r->element[i]->element[1];
             struct record *poison = poison_of(c, fields->element[1]);
-            if (!poison || poison->answer == ANSWER_REJECTED || strcmp(fields->element[5]->str, "exhausted") != 0)
-                fail_test("a dead letter of a job that is no poison: %s, %s", fields->element[5]->str,
-                          fields->element[7]->str);
+            if (!poison || poison->answer == ANSWER_REJECTED ||
+                strcmp(fields->element[5]->str, "exhausted") != 0)
+                fail_test("a dead letter of a job that is no poison: %s, %s",
+                          fields->element[5]->str, fields->element[7]->str);
             found += poison->answer == ANSWER_STORED;
         }
         freeReplyObject(r);
@@ -136,7 +143,8 @@ static void check_dead(struct chaos *c)
 
 static bool is_of(struct chaos *c, unsigned i, const char *incarnation)
 {
-    return c->scene->jobd[i] && strstr(incarnation, fmt("-%d-", (int)c->scene->jobd[i]->process->pid));
+    return c->scene->jobd[i] &&
+           strstr(incarnation, fmt("-%d-", (int)c->scene->jobd[i]->process->pid));
 }
 
 static bool is_living(struct chaos *c, const char *incarnation)
@@ -171,7 +179,8 @@ static unsigned count_wrong(struct chaos *c)
     for (unsigned p = 0; p < c->partitions; p++) {
         wrong += count_wrong_members(c, p);
         for (size_t k = 0; k < 4; k++) {
-            redisReply *r = redis_do(c->scene->redis, "XINFO CONSUMERS jobq:{default:%u}:ready:%s jobq", p, lanes[k]);
+            redisReply *r = redis_do(
+                c->scene->redis, "XINFO CONSUMERS jobq:{default:%u}:ready:%s jobq", p, lanes[k]);
             for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++)
                 wrong += !is_living(c, r->element[i]->element[1]->str);
             freeReplyObject(r);
@@ -219,10 +228,11 @@ static bool no_executor_is_left(void *ctx)
 
 void chaos_judge(struct chaos *c)
 {
-    chaos_note(c, "all is mended; %zu jobs, %u of %u faults met work", c->record_count, c->hits, c->faults);
+    chaos_note(c, "all is mended; %zu jobs, %u of %u faults met work", c->record_count, c->hits,
+               c->faults);
     if (!wait_until(now_ms() + patience_ms(DRAINED_MS), is_done, c))
-        fail_test("not done: %lld in flight, %lld waiting, %lld later, %lld parked", chaos_in_flight(c),
-                  chaos_waiting(c), chaos_later(c), lengths(c, "parked"));
+        fail_test("not done: %lld in flight, %lld waiting, %lld later, %lld parked",
+                  chaos_in_flight(c), chaos_waiting(c), chaos_later(c), lengths(c, "parked"));
     chaos_note(c, "all work is done");
     check_effects(c);
     check_dead(c);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chaos: two or three jobd, Redis, PostgreSQL, a stream of every kind of job, and a seeded sequence of every kind of
- * fault; then all is mended and judged: nothing lost, nothing twice, nothing left behind (G1 G4 G5 G6 G13 G14 G19 G20
- * G22 G26 G27 G29 G36 G37 G42). A seed decides what is done in which order; JOBQ_TEST_SEEDS asks for more seeds,
- * JOBQ_CHAOS_SEED for one of them. A run whose faults met no work fails.
+ * Chaos: two or three jobd, Redis, PostgreSQL, a stream of every kind of job, and a seeded sequence
+ * of every kind of fault; then all is mended and judged: nothing lost, nothing twice, nothing left
+ * behind (G1 G4 G5 G6 G13 G14 G19 G20 G22 G26 G27 G29 G36 G37 G42). A seed decides what is done in
+ * which order; JOBQ_TEST_SEEDS asks for more seeds, JOBQ_CHAOS_SEED for one of them. A run whose
+ * faults met no work fails.
  */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -44,7 +45,8 @@ void chaos_note(struct chaos *c, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    fprintf(stderr, "JOBQ_CHAOS_SEED=%" PRIu64 " %6lld ms  %s\n", c->seed, (long long)(now_ms() - c->began_ms), line);
+    fprintf(stderr, "JOBQ_CHAOS_SEED=%" PRIu64 " %6lld ms  %s\n", c->seed,
+            (long long)(now_ms() - c->began_ms), line);
 }
 
 bool chaos_redis_answers(const struct chaos *c)
@@ -55,16 +57,18 @@ bool chaos_redis_answers(const struct chaos *c)
 void chaos_start_jobd(struct chaos *c, unsigned i)
 {
     c->worker[i] = (struct worker){.state = WORKER_UP};
-    scene_jobd(c->scene, i,
-               (struct jobd_options){
-                   .executors = 2,
-                   .lease = "1s",
-                   .queues = fmt("{ name = \"default\"; partitions = %u; }", c->partitions),
-                   /* Budgets that bad luck cannot use up: only the poison may die. */
-                   .extra = "crash_budget = 12; loss_budget = 200; max_attempts = 1000; backoff = \"50ms\"; "
-                            "backoff_cap = \"500ms\"; drain_grace = \"3s\";",
-                   .do_not_wait = true,
-               });
+    scene_jobd(
+        c->scene, i,
+        (struct jobd_options){
+            .executors = 2,
+            .lease = "1s",
+            .queues = fmt("{ name = \"default\"; partitions = %u; }", c->partitions),
+            /* Budgets that bad luck cannot use up: only the poison may die. */
+            .extra =
+                "crash_budget = 12; loss_budget = 200; max_attempts = 1000; backoff = \"50ms\"; "
+                "backoff_cap = \"500ms\"; drain_grace = \"3s\";",
+            .do_not_wait = true,
+        });
 }
 
 /* ---- the stream of jobs ---- */
@@ -77,7 +81,8 @@ static struct record *find_record(struct chaos *c, const jobq_id *id)
     return NULL;
 }
 
-static void record(struct chaos *c, const jobq_answer *a, const jobq_id *own, enum job_kind kind, unsigned children)
+static void record(struct chaos *c, const jobq_answer *a, const jobq_id *own, enum job_kind kind,
+                   unsigned children)
 {
     if (a->status == JOBQ_STATUS_DUPLICATE && memcmp(&a->holder, own, sizeof(*own)) != 0) {
         /* Another one holds the key: that one is stored. */
@@ -116,7 +121,9 @@ static void enqueue_one(struct chaos *c)
         fail_test("id: %s", err.msg);
     job.type = "effect";
     job.payload = "{}";
-    job.lane = chaos_below(c, 10) == 0 ? JOBQ_LANE_HIGH : chaos_below(c, 10) == 0 ? JOBQ_LANE_LOW : JOBQ_LANE_NORMAL;
+    job.lane = chaos_below(c, 10) == 0   ? JOBQ_LANE_HIGH
+               : chaos_below(c, 10) == 0 ? JOBQ_LANE_LOW
+                                         : JOBQ_LANE_NORMAL;
     if (dice < 350) {
         job.type = "effect_slow";
         job.payload = fmt("{\"ms\":%d}", (int)(5 + chaos_below(c, 80)));
@@ -184,7 +191,8 @@ static struct chaos *begin(uint64_t seed)
     c->began_ms = now_ms();
     c->seed = c->random = seed;
     c->scene = scene_new(SCENE_PG);
-    /* Every answered write is with the kernel, and survives kill -9 (everysec may hold it back while it syncs). */
+    /* Every answered write is with the kernel, and survives kill -9 (everysec may hold it back
+     * while it syncs). */
     redis_stop(c->scene->redis);
     c->scene->redis = redis_start(redis);
     o.redis = c->scene->redis->url;

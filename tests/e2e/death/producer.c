@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * producer: an application in a process of its own, that a test can kill: enqueues one job of type effect.
- *   producer REDIS-URL JOB-ID
+ * producer: an application in a process of its own, that a test can kill: enqueues one job of type
+ *   effect. producer REDIS-URL JOB-ID
  */
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deaths of an application while it enqueues: repeated with the same id, the job has its effect once (G4 G5 G42).
+ * Deaths of an application while it enqueues: repeated with the same id, the job has its effect
+ * once (G4 G5 G42).
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -34,13 +35,15 @@ static void dies_and_repeats(const char *point, long long least, long long most)
     int status = produce(s, text, point);
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
     cr_assert_eq(produce(s, text, NULL), 0);
-    /* What was on its way may have arrived before the repeat: then it is stored twice under one id. */
+    /* What was on its way may have arrived before the repeat: then it is stored twice under one
+     * id. */
     long long stored = redis_int(s->redis, "XLEN " NORMAL);
     cr_assert(stored >= least && stored <= most, "stored %lld times", stored);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2});
     scene_wait_drained(s, 30000);
     cr_assert_eq(scene_effects(s), 1);
-    cr_assert_eq(pg_int(s->postgres, "SELECT count(*) FROM public.effects WHERE job_id = '%s'", text), 1);
+    cr_assert_eq(
+        pg_int(s->postgres, "SELECT count(*) FROM public.effects WHERE job_id = '%s'", text), 1);
     scene_drain(s, 0);
     scene_free(s);
 }

@@ -204,9 +204,10 @@ Test(outage, of_a_frozen_server_is_over_for_the_job_before_its_hard_limit)
 
         rig_wait(r, db_is_up);
         rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
-        backend = (pid_t)pg_int(p, "SELECT pid FROM pg_stat_activity"
-                                   " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-                                   " ORDER BY backend_start DESC LIMIT 1");
+        backend =
+            (pid_t)pg_int(p, "SELECT pid FROM pg_stat_activity"
+                             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                             " ORDER BY backend_start DESC LIMIT 1");
         cr_assert_gt(backend, 1);
         signal_server(SIGSTOP);
         kill(backend, SIGSTOP);

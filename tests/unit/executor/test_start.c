@@ -118,7 +118,8 @@ Test(start, by_hand_is_refused)
 
 Test(start, needs_no_library_that_a_handler_may_do_without)
 {
-    static const char *const heavy[] = {"hiredis", "libpq", "libssl", "libcrypto", "libconfig", "jansson"};
+    static const char *const heavy[] = {"hiredis",   "libpq",     "libssl",
+                                        "libcrypto", "libconfig", "jansson"};
     const char *argv[] = {"ldd", bin_path("jobq-executor"), NULL};
     char *out;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An executor of which something it said was lost: its page may say that a job ended, but nobody knows how.
+ * An executor of which something it said was lost: its page may say that a job ended, but nobody
+ * knows how.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -65,7 +66,8 @@ static struct executor *new_executor(struct pool *p, int *theirs)
     x->pool = p;
     x->socket = pair[0];
     *theirs = pair[1];
-    x->page = mmap(NULL, sizeof(*x->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    x->page =
+        mmap(NULL, sizeof(*x->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq((void *)x->page, MAP_FAILED);
     x->state = EXECUTOR_READY;
     list_init(&x->handed);
@@ -91,8 +93,12 @@ static struct heard lose(bool garbage, bool no_memory)
 {
     static const char words[64] = "this is not the protocol";
     struct heard h = {0};
-    struct pool p = {.hooks = {.ctx = &h, .on_ended = on_ended, .on_crashed = on_crashed, .on_returned = on_returned,
-                               .on_progress = on_progress, .on_gone = on_gone},
+    struct pool p = {.hooks = {.ctx = &h,
+                               .on_ended = on_ended,
+                               .on_crashed = on_crashed,
+                               .on_returned = on_returned,
+                               .on_progress = on_progress,
+                               .on_gone = on_gone},
                      .draining = true};
     int theirs;
     jobq_err err;
