@@ -95,7 +95,8 @@ Test(children, are_sent_by_the_rerun_when_nobody_could_report)
 {
     static const char *const env[] = {"JOBQ_CRASH_AT=execute.committed:2", NULL};
     struct scene *s = scene_new(SCENE_PG);
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.executors = 1, .env = env});
+    struct jobd *j = scene_jobd(
+        s, 0, (struct jobd_options){.executors = 1, .env = env, .extra = "crash_budget = 100;"});
 
     scene_enqueue(s, "effect", "{}"); /* the first one each executor commits is spared */
     scene_enqueue(s, "parent", "{\"n\":3}");
