@@ -448,8 +448,8 @@ Test(enqueue, does_not_call_stored_or_refused_what_may_be_either)
 {
     static const char *const cases[] = {
         /* raised by a command inside the script: something may have been written before */
-        "-WRONGTYPE Operation against a key script: 60a1eacd4e842e050ff8407c0e873b2a4eb2a68d, on "
-        "@user_script:2.\r\n",
+        ("-WRONGTYPE Operation against a key script: 60a1eacd4e842e050ff8407c0e873b2a4eb2a68d, on "
+         "@user_script:2.\r\n"),
         "-ERR The user executing the script can't publish script: 60a1, on @user_script:2.\r\n",
         /* answers that no Redis gives */
         ":1\r\n",
