@@ -138,8 +138,8 @@ Test(answers, stay_unknown_when_nobody_can_tell)
     static const char *const replies[] = {
         ":1\r\n",
         "*1\r\n$3\r\nWHY\r\n",
-        "-ERR The user executing the script can't run this command script: 60a1, on "
-        "@user_script:2.\r\n",
+        ("-ERR The user executing the script can't run this command script: 60a1, on "
+         "@user_script:2.\r\n"),
     };
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         jobq_answer a;
