@@ -17,7 +17,8 @@ static bool takes_jobs(const struct dispatch_executor *x)
 }
 
 /* How many more jobs of est_us each this executor may hold. */
-static size_t room(const struct dispatch *d, const struct dispatch_executor *x, uint32_t est_us, int64_t now_ms)
+static size_t room(const struct dispatch *d, const struct dispatch_executor *x, uint32_t est_us,
+                   int64_t now_ms)
 {
     if (!takes_jobs(x) || x == d->reserved || x->held >= d->limits.max_held)
         return 0;
@@ -26,19 +27,22 @@ static size_t room(const struct dispatch *d, const struct dispatch_executor *x, 
         size_t fits = est_us ? (size_t)d->limits.prefetch_us / est_us : 1;
         return MIN(at_most, MAX(fits, 1));
     }
-    if (!est_us || x->unknown || is_stuck(x, now_ms) || x->held_us >= (uint64_t)d->limits.prefetch_us)
+    if (!est_us || x->unknown || is_stuck(x, now_ms) ||
+        x->held_us >= (uint64_t)d->limits.prefetch_us)
         return 0;
     return MIN(at_most, ((uint64_t)d->limits.prefetch_us - x->held_us) / est_us);
 }
 
-static struct dispatch_executor *pick_executor(const struct dispatch *d, uint32_t est_us, int64_t now_ms)
+static struct dispatch_executor *pick_executor(const struct dispatch *d, uint32_t est_us,
+                                               int64_t now_ms)
 {
     struct dispatch_executor *best = NULL;
     for (size_t i = 0; i < d->executor_count; i++) {
         struct dispatch_executor *x = d->executors[i];
         if (!room(d, x, est_us, now_ms))
             continue;
-        if (!best || x->held_us < best->held_us || (x->held_us == best->held_us && x->held < best->held))
+        if (!best || x->held_us < best->held_us ||
+            (x->held_us == best->held_us && x->held < best->held))
             best = x;
     }
     return best;
@@ -121,7 +125,8 @@ static bool next_recall(struct dispatch *d, int64_t now_ms, struct dispatch_acti
     return false;
 }
 
-/* The first that may be given back: one that runs alone is not, nobody else has a better place for it. */
+/* The first that may be given back: one that runs alone is not, nobody else has a better place for
+ * it. */
 static struct dispatch_job *first_releasable(const struct dispatch *d)
 {
     if (!d->peers || d->waiting_count == d->alone_waiting)
@@ -167,8 +172,9 @@ static bool comes_before(const struct dispatch *d, const struct dispatch_source 
 }
 
 /*
- * Among those with work, by weight or priority; but in every other read the empty one not looked at for longest, once it
- * has rested. So however many are empty, they cost what has work at most half of its reads, and each gets its turn.
+ * Among those with work, by weight or priority; but in every other read the empty one not looked at
+ * for longest, once it has rested. So however many are empty, they cost what has work at most half
+ * of its reads, and each gets its turn.
  */
 static struct dispatch_source *pick_source(const struct dispatch *d, int64_t now_ms)
 {
@@ -179,7 +185,8 @@ static struct dispatch_source *pick_source(const struct dispatch *d, int64_t now
             continue;
         if (!s->empty && (!best || comes_before(d, s, best)))
             best = s;
-        if (s->empty && now_ms >= s->rest_until_ms && (!rested || s->rest_until_ms < rested->rest_until_ms))
+        if (s->empty && now_ms >= s->rest_until_ms &&
+            (!rested || s->rest_until_ms < rested->rest_until_ms))
             rested = s;
     }
     return best && rested && !d->tried_empty ? rested : best;
@@ -235,7 +242,8 @@ int64_t dispatch_due_ms(const struct dispatch *d, int64_t now_ms)
     int64_t due = INT64_MAX;
     if (!d->hold && !d->reading && !d->blocked)
         for (size_t i = 0; i < d->source_count; i++)
-            if (d->sources[i]->open && d->sources[i]->empty && d->sources[i]->rest_until_ms > now_ms)
+            if (d->sources[i]->open && d->sources[i]->empty &&
+                d->sources[i]->rest_until_ms > now_ms)
                 due = MIN(due, d->sources[i]->rest_until_ms);
     for (size_t i = 0; i < d->executor_count; i++) {
         const struct dispatch_executor *x = d->executors[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_limits: what an executor may use up: a job's time, its own memory and number of jobs; and how it leaves.
+ * executor_limits: what an executor may use up: a job's time, its own memory and number of jobs;
+ * and how it leaves.
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -149,7 +149,8 @@ static void decide(struct supervisor *s, struct job *j)
     j->enqueued_ms = j->header.enqueued_ms ? j->header.enqueued_ms : added_ms;
     j->wait_ms = MAX(supervisor_redis_ms(s) - j->enqueued_ms, 0);
     set_limits(s, j);
-    /* What is not to be run needs nobody who knows its type: it ends here, instead of waiting parked. */
+    /* What is not to be run needs nobody who knows its type: it ends here, instead of waiting
+     * parked. */
     if (j->header.flags & CODEC_FLAG_EXHAUSTED) {
         static const char lost[] = "its workers were declared dead too often";
         outcome_failed(s, j, RETRY_EXHAUSTED, -1, lost, sizeof(lost) - 1);

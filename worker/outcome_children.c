@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outcome_children: the jobs that a handler enqueued are stored before their parent is acknowledged. What could not
- * be stored is tried again, with the same ids, until it is.
+ * outcome_children: the jobs that a handler enqueued are stored before their parent is
+ * acknowledged. What could not be stored is tried again, with the same ids, until it is.
  */
 #include <string.h>
 

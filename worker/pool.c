@@ -292,7 +292,8 @@ static void settle_jobs(struct pool *p, struct executor *x, const char *why)
     uint32_t done = frame_page_done(x->page);
     uint32_t started = frame_page_started(x->page);
     if (!executor_read_frames(p, x))
-        /* Its outcome or its children may be among what was lost: what ended unheard counts as crashed. */
+        /* Its outcome or its children may be among what was lost: what ended unheard counts as
+         * crashed. */
         started = (int32_t)(done - started) > 0 ? done : started;
     else if (!take_done(p, x, done))
         log_event(LOG_ERROR, "executor.page_corrupt", LOG_INT("pid", x->pid), LOG_END);
