@@ -104,6 +104,8 @@ struct supervisor {
                                          * none */
     uint64_t generation;                /* of the incarnation: answers to an older one are
                                          * ignored */
+    bool fenced;                        /* and not yet started anew */
+    int64_t anew_due_ms;
     struct drain drain;
     int exit_status;
 
@@ -161,7 +163,7 @@ struct supervisor {
 };
 
 /* ---- supervisor.c ---- */
-/* We were declared dead: drop everything, start anew under a new name. */
+/* We were declared dead: at the end of the turn drop everything, start anew under a new name. */
 void supervisor_fenced(struct supervisor *s, const char *how);
 /* Reads what an error reply means: FENCED, NOSCRIPT, not writable… true: it was an error. */
 bool supervisor_judge(struct supervisor *s, const struct redisReply *r);

@@ -97,7 +97,16 @@ static int take_new_name(struct supervisor *s, jobq_err *err)
     return identity_new_name(s->identity, s->incarnation, sizeof(s->incarnation), err);
 }
 
-static void forget_everything(struct supervisor *s)
+void supervisor_fenced(struct supervisor *s, const char *how)
+{
+    if (s->drain.phase >= DRAIN_LEAVING || s->fenced)
+        return; /* what we hold goes back by the hands of others */
+    log_event(LOG_WARN, "incarnation.lost", LOG_STR("incarnation", s->incarnation),
+              LOG_STR("learned_by", how), LOG_END);
+    s->fenced = true;
+}
+
+static void drop_everything(struct supervisor *s)
 {
     pool_kill_all(s->pool);
     while (dispatch_pop(s->dispatch))
@@ -105,28 +114,42 @@ static void forget_everything(struct supervisor *s)
     dispatch_reset_reads(s->dispatch);
     s->read_lane = NULL;
     intake_forget_all(s);
-    jobq_err err;
-    for (size_t i = 0; i < s->shard_count; i++)
-        if (queues_reset_shard(s->shards[i], &err))
-            log_event(LOG_ERROR, "reset.failed", LOG_STR("error", err.msg), LOG_END);
-}
-
-void supervisor_fenced(struct supervisor *s, const char *how)
-{
-    jobq_err err;
-    if (s->drain.phase >= DRAIN_LEAVING)
-        return; /* what we hold goes back by the hands of others */
-    log_event(LOG_WARN, "incarnation.lost", LOG_STR("incarnation", s->incarnation),
-              LOG_STR("learned_by", how), LOG_END);
-    if (take_new_name(s, &err)) {
-        log_event(LOG_ERROR, "state.failed", LOG_STR("error", err.msg), LOG_END);
-        s->exit_status = 70;
-        loop_stop(s->loop);
-        return;
-    }
-    forget_everything(s);
     reading_reset(s);
     link_break(s->subscriber, "starting anew under a new name");
+}
+
+static int take_new_life(struct supervisor *s, jobq_err *err)
+{
+    char old[INCARNATION_SIZE];
+    memcpy(old, s->incarnation, sizeof(old));
+    int rc = take_new_name(s, err);
+    for (size_t i = 0; i < s->shard_count && !rc; i++)
+        rc = queues_reset_shard(s->shards[i], err);
+    if (!rc)
+        memcpy(s->predecessor, old, sizeof(old)); /* dead for certain: it was us */
+    return rc;
+}
+
+/*
+ * At the end of a turn: who says that we are fenced may be in the midst of what is dropped here. Without memory, or with
+ * a full disk, it is tried again; until then no partition is ours.
+ */
+static void start_anew(struct supervisor *s, int64_t now)
+{
+    jobq_err err;
+    if (!s->fenced || now < s->anew_due_ms)
+        return;
+    s->generation++; /* before anything breaks: what is on its way belongs to the old name */
+    drop_everything(s);
+    for (size_t i = 0; i < s->shard_count; i++)
+        s->shards[i]->state = SHARD_NEW;
+    if (take_new_life(s, &err)) {
+        log_event(LOG_ERROR, "state.failed", LOG_STR("error", err.msg), LOG_END);
+        s->anew_due_ms = now + RETRY_PAUSE_MS;
+        return;
+    }
+    s->anew_due_ms = 0;
+    s->fenced = false;
 }
 
 /* ---- carrying out what dispatch decides ---- */
@@ -253,6 +276,8 @@ static int64_t next_due(struct supervisor *s, int64_t now)
     if (now < s->not_writable_until_ms)
         due = MIN(due, s->not_writable_until_ms);
     due = MIN(due, drain_due_ms(&s->drain));
+    if (s->fenced)
+        due = MIN(due, s->anew_due_ms);
     for (size_t i = 0; i < s->shard_count; i++) /* when proof of life lapses */
         if (s->shards[i]->state == SHARD_ALIVE && lease_may_start(s->shards[i]->lease, now))
             due = MIN(due, lease_proof_ends_ms(s->shards[i]->lease));
@@ -262,6 +287,7 @@ static int64_t next_due(struct supervisor *s, int64_t now)
 static void on_turn_end(void *ctx, int64_t now_ms)
 {
     struct supervisor *s = ctx;
+    start_anew(s, now_ms);
     if (link_is_up(s->command)) {
         queues_ask(s, now_ms);
         watch_run(s, now_ms);

@@ -259,7 +259,7 @@ static void walk_parked(struct shard *shard)
 static void run_shard(struct shard *shard, int64_t now)
 {
     struct supervisor *s = shard->sup;
-    if (shard->state == SHARD_NEW && s->drain.phase == DRAIN_NOT && s->types_text &&
+    if (shard->state == SHARD_NEW && s->drain.phase == DRAIN_NOT && !s->fenced && s->types_text &&
         now >= shard->register_due_ms)
         register_shard(shard);
     if (shard->state != SHARD_ALIVE)
@@ -297,7 +297,7 @@ int64_t watch_due_ms(const struct supervisor *s, int64_t now_ms)
         return due;
     for (size_t i = 0; i < s->shard_count; i++) {
         const struct shard *shard = s->shards[i];
-        if (shard->state == SHARD_NEW && s->types_text && s->drain.phase == DRAIN_NOT)
+        if (shard->state == SHARD_NEW && s->types_text && s->drain.phase == DRAIN_NOT && !s->fenced)
             due = MIN(due, shard->register_due_ms);
         if (shard->state != SHARD_ALIVE)
             continue;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -112,5 +113,48 @@ Test(edge, a_drain_waits_for_the_registration_under_way)
     cr_assert_eq(redis_int(s->redis, "HLEN jobq:{default:0}:alive"), 0);
     jobd_free(j);
     s->jobd[0] = NULL;
+    scene_free(s);
+}
+
+static bool both_are_done(void *ctx)
+{
+    struct scene *s = ctx;
+
+    return process_count_log(s->jobd[0]->process, "job.done") == 2;
+}
+
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+/*
+ * G36 G42: Redis becomes a replica while a job's acknowledgement and, behind it, a registration are on their way: the
+ * first is refused, which breaks the connection, which spends the name.
+ */
+Test(edge, a_name_may_be_spent_while_an_acknowledgement_is_refused)
+{
+    struct scene *s = scene_new(SCENE_PG);
+
+    /* A queue that cannot be registered, so that it is tried every half second; beats are minutes apart. */
+    freeReplyObject(redis_do(s->redis, "SET jobq:{odd:0}:ready:high x"));
+    freeReplyObject(redis_do(s->redis, "HSET jobq:queues odd 1"));
+    scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "10m"});
+    cr_assert(process_wait_log(s->jobd[0]->process, "WRONGTYPE", NULL, patience_ms(20000)));
+    scene_enqueue_many(s, "effect_slow", "{\"ms\": 100}", 2);
+    scene_wait_pending(s, 2, 20000);
+    freeReplyObject(redis_do(s->redis, "CLIENT PAUSE 60000 WRITE"));
+    cr_assert(wait_until(now_ms() + patience_ms(20000), both_are_done, s));
+    wait_until(now_ms() + 1000, never, NULL);
+    freeReplyObject(redis_do(s->redis, "REPLICAOF 127.0.0.1 1"));
+    freeReplyObject(redis_do(s->redis, "CLIENT UNPAUSE"));
+    if (!process_wait_log(s->jobd[0]->process, "incarnation.lost", NULL, 5000))
+        fail_test("the name was not spent");
+    freeReplyObject(redis_do(s->redis, "REPLICAOF NO ONE"));
+    freeReplyObject(redis_do(s->redis, "DEL jobq:{odd:0}:ready:high"));
+    scene_wait_drained(s, 30000);
+    scene_check_effects(s);
+    scene_drain(s, 0);
     scene_free(s);
 }
