@@ -220,7 +220,7 @@ static void end(struct chaos *c)
 static void run(uint64_t seed)
 {
     struct chaos *c = begin(seed);
-    int64_t next_ms = now_ms() + patience_ms(FAULT_EVERY_MS);
+    int64_t next_ms = now_ms() + FAULT_EVERY_MS;
 
     while (c->faults < FAULTS) {
         chaos_mend(c, false);
@@ -230,7 +230,7 @@ static void run(uint64_t seed)
         if (now_ms() < next_ms)
             continue;
         chaos_break_something(c);
-        next_ms = now_ms() + (int64_t)chaos_below(c, 2 * (uint64_t)patience_ms(FAULT_EVERY_MS));
+        next_ms = now_ms() + (int64_t)chaos_below(c, 2 * FAULT_EVERY_MS);
     }
     chaos_mend(c, true);
     chaos_judge(c);
