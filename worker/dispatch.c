@@ -108,6 +108,11 @@ void dispatch_source_open(struct dispatch *d, struct dispatch_source *s, bool op
     s->open = open;
 }
 
+void dispatch_source_may_start(struct dispatch_source *s, bool may)
+{
+    s->halted = !may;
+}
+
 size_t dispatch_sources(const struct dispatch *d)
 {
     return d->source_count;

@@ -86,6 +86,8 @@ void dispatch_source_weight(struct dispatch_source *s, unsigned weight);
 void *dispatch_source_ctx(const struct dispatch_source *s);
 /* Whether the source may be read at all (its partition is registered, its queue is ours). */
 void dispatch_source_open(struct dispatch *d, struct dispatch_source *s, bool open);
+/* Whether its claimed jobs may be started (true at first): false while its lease is in doubt. */
+void dispatch_source_may_start(struct dispatch_source *s, bool may);
 size_t dispatch_sources(const struct dispatch *d);
 struct dispatch_source *dispatch_source_at(const struct dispatch *d, size_t i);
 bool dispatch_source_is_open(const struct dispatch_source *s);
@@ -127,9 +129,9 @@ void dispatch_read_answered(struct dispatch *d, struct dispatch_source *s, size_
  * something. */
 void dispatch_block_ended(struct dispatch *d);
 void dispatch_source_woken(struct dispatch *d, struct dispatch_source *s);
-/* No read may be started: the lease is in doubt, Redis is down, jobd drains. */
+/* No read may be started: Redis is down or refuses writes, jobd drains. */
 void dispatch_hold(struct dispatch *d, bool hold);
-/* No job may be started either. */
+/* No job may be started either: jobd drains. */
 void dispatch_hold_start(struct dispatch *d, bool hold);
 /* Whether someone else could take what we release. */
 void dispatch_has_peers(struct dispatch *d, bool peers);

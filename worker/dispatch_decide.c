@@ -96,6 +96,8 @@ static bool next_hand(struct dispatch *d, int64_t now_ms, struct dispatch_action
 {
     LIST_FOR_EACH (node, &d->waiting) {
         struct dispatch_job *j = LIST_ENTRY(node, struct dispatch_job, node);
+        if (j->source && j->source->halted)
+            continue;
         if (j->alone) {
             if (place_alone(d, j, out))
                 return true;

@@ -15,6 +15,7 @@ struct dispatch_source {
     unsigned lane;
     unsigned weight;
     bool open;
+    bool halted; /* its claimed jobs must not start */
     bool empty; /* the last read found less than it asked for, or a blocked one nothing since */
     bool reading;
     int64_t rest_until_ms;

@@ -203,6 +203,7 @@ static int take_database(struct pool *p, struct executor *x, const struct frame 
     if (frame_get_text(f, &ok, &text))
         return JOBQ_EPROTO;
     text_sanitize(text.bytes, text.len, clean, sizeof(clean));
+    x->database_down = !ok;
     p->hooks.on_database(p->hooks.ctx, x, ok != 0, clean);
     return JOBQ_OK;
 }

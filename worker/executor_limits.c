@@ -14,6 +14,7 @@
 #include "worker/job.h"
 #include "worker/pool_private.h"
 
+#define SEQ_WORN (1u << 30) /* the page counts jobs in 32 bits: never let them wrap */
 #define GOODBYE_MS 5000    /* to exit after FRAME_DRAIN */
 
 void executor_enforce_limits(struct executor *x, int64_t now_ms)
@@ -66,6 +67,8 @@ void executor_recycle_worn(struct pool *p, struct executor *x, bool look_at_memo
         return;
     if (c->executor_max_jobs && x->jobs_run >= c->executor_max_jobs) {
         wear_out(p, x, "jobs", x->jobs_run);
+    } else if (x->last_handed >= SEQ_WORN) {
+        wear_out(p, x, "seq", x->last_handed);
     } else if (look_at_memory && c->executor_max_rss_bytes) {
         int64_t bytes = own_memory(x->process.pid);
         if (bytes > c->executor_max_rss_bytes)

@@ -91,14 +91,11 @@ static void on_executor_retiring(void *ctx, struct executor *x)
     pool_recall(s->pool, x);
 }
 
-static void on_database(void *ctx, struct executor *x, bool ok, const char *text);
-
 static void on_executor_gone(void *ctx, struct executor *x)
 {
     struct supervisor *s = ctx;
     if (!executor_ctx(x))
         return;
-    on_database(s, x, true, "");
     dispatch_remove_executor(s->dispatch, executor_ctx(x));
     executor_set_ctx(x, NULL);
 }
@@ -107,13 +104,10 @@ static void on_database(void *ctx, struct executor *x, bool ok, const char *text
 {
     struct supervisor *s = ctx;
     struct dispatch_executor *turn = executor_ctx(x);
-    if (!turn || dispatch_executor_is_usable(turn) == ok || pool_is_retiring(x))
+    if (!turn || pool_is_retiring(x))
         return;
     dispatch_executor_usable(s->dispatch, turn, ok);
-    if (ok && s->database_down)
-        s->database_down--;
     if (!ok) {
-        s->database_down++;
         snprintf(s->database_text, sizeof(s->database_text), "%s", text);
         pool_recall(s->pool, x);
     }

@@ -111,6 +111,14 @@ static bool grow_queue(struct link *l)
 
 void link_expect(struct link *l, link_reply_fn fn, void *ctx, void *data)
 {
+    if (!l->up && !l->checking) {
+        /* It broke earlier in this turn: what was appended since is not for the next connection. */
+        if (conn_state(l->conn) == CONN_DOWN)
+            buf_clear(conn_out(l->conn));
+        if (fn)
+            fn(ctx, data, NULL);
+        return;
+    }
     l->dirty = true;
     if (l->count == l->cap && !grow_queue(l)) {
         /* Without a place for the answer the order of answers would be lost: start over. */

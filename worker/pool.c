@@ -76,6 +76,16 @@ size_t pool_ready(const struct pool *p)
     return n;
 }
 
+size_t pool_without_database(const struct pool *p)
+{
+    size_t n = 0;
+    LIST_FOR_EACH (node, &p->executors) {
+        const struct executor *x = LIST_ENTRY(node, struct executor, node);
+        n += x->state == EXECUTOR_READY && x->database_down;
+    }
+    return n;
+}
+
 size_t pool_held(const struct pool *p)
 {
     size_t n = 0;

@@ -79,6 +79,8 @@ bool pool_is_retiring(const struct executor *x);
 void *executor_ctx(const struct executor *x);
 void executor_set_ctx(struct executor *x, void *ctx);
 size_t pool_ready(const struct pool *p);   /* executors that can take jobs */
+/* Of those, how many say that their database does not answer. */
+size_t pool_without_database(const struct pool *p);
 size_t pool_alive(const struct pool *p);   /* processes */
 size_t pool_held(const struct pool *p);    /* jobs with executors */
 /* Whether this executor (by address) is still in the pool. */

@@ -29,6 +29,7 @@ struct executor {
     enum executor_state state;
     bool worn;     /* to be replaced once its successor is ready */
     bool unheard;  /* something it said is lost: of what it did only the database knows */
+    bool database_down; /* it says so */
     bool disowned; /* killed, its jobs are nobody's: only to be reaped */
     struct child process; /* pid 0: reaped */
     int pid;              /* for logs, also afterwards */

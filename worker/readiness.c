@@ -49,7 +49,7 @@ static void find_reason(struct supervisor *s, int64_t now, char *out, size_t siz
                  shard->keys.queue, shard->keys.partition, *refusal ? ": " : "", refusal);
     else if (pool_ready(s->pool) == 0)
         snprintf(out, size, "executors: none is ready");
-    else if (s->database_down && s->database_down >= pool_ready(s->pool))
+    else if (pool_without_database(s->pool) == pool_ready(s->pool))
         snprintf(out, size, "postgres: %s", s->database_text);
 }
 

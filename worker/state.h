@@ -158,7 +158,6 @@ struct supervisor {
     char why_not[256];
     int64_t said_ms;
     int64_t watchdog_ms, watchdog_due_ms;
-    size_t database_down; /* executors that cannot reach PostgreSQL */
     char database_text[192];
 };
 

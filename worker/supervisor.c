@@ -189,28 +189,22 @@ static void perform(struct supervisor *s, const struct dispatch_action *a)
     }
 }
 
-static bool lease_allows_start(const struct supervisor *s, int64_t now)
-{
-    for (size_t i = 0; i < s->shard_count; i++)
-        if (s->shards[i]->claims && s->shards[i]->state == SHARD_ALIVE &&
-            !lease_may_start(s->shards[i]->lease, now))
-            return false;
-    return true;
-}
-
 static void run_dispatch(struct supervisor *s, int64_t now)
 {
     bool running = s->drain.phase == DRAIN_NOT;
     dispatch_hold(s->dispatch, !running || !link_is_up(s->command) ||
                                    now < s->read_pause_until_ms || now < s->not_writable_until_ms);
-    dispatch_hold_start(s->dispatch, !running || !lease_allows_start(s, now));
+    dispatch_hold_start(s->dispatch, !running);
     bool peers = false;
     for (size_t i = 0; i < s->shard_count; i++) {
         struct shard *shard = s->shards[i];
-        bool open = shard->claims && shard->state == SHARD_ALIVE;
+        bool proved = shard->state == SHARD_ALIVE && lease_may_start(shard->lease, now);
+        bool open = shard->claims && proved;
         peers |= open && lease_living_peers(shard->lease) > 0;
-        for (size_t k = 0; k < LANE_COUNT; k++)
+        for (size_t k = 0; k < LANE_COUNT; k++) {
             dispatch_source_open(s->dispatch, shard->lanes[k].source, open);
+            dispatch_source_may_start(shard->lanes[k].source, proved);
+        }
     }
     dispatch_has_peers(s->dispatch, peers);
     for (;;) {

@@ -83,7 +83,7 @@ struct redis {
 };
 /* Extra redis.conf arguments, NULL-ended, or NULL. Ready means it answered PING. */
 struct redis *redis_start(const char *const *extra);
-struct redis *redis_start_aof(void);   /* appendonly yes, appendfsync everysec: survives redis_kill
+struct redis *redis_start_aof(void);   /* appendonly yes, appendfsync no: survives redis_kill
                                         * + redis_restart */
 void redis_kill(struct redis *r);      /* SIGKILL, and waits */
 void redis_restart(struct redis *r);   /* same directory, socket and port; waits until ready */

@@ -157,7 +157,24 @@ Test(dispatch, gives_nothing_to_one_that_is_not_usable)
     scene_close(s);
 }
 
-Test(dispatch, starts_nothing_while_the_lease_is_in_doubt)
+Test(dispatch, starts_nothing_of_a_partition_whose_lease_is_in_doubt)
+{
+    struct scene *s = scene_open(5000, 64, false);
+    struct dispatch_source *other = scene_source(s, 2, 1);
+    scene_executor(s);
+    scene_no_reads(s);
+    scene_claim(s, scene_type(s, "t", 1), false);
+    struct dispatch_job *sound = scene_claim(s, scene_type(s, "t", 1), false);
+    sound->source = other;
+    dispatch_source_may_start(s->source, false);
+    cr_assert_eq(scene_expect(s, DISPATCH_HAND).job, sound, "others go on");
+    scene_expect(s, DISPATCH_NOTHING);
+    dispatch_source_may_start(s->source, true);
+    scene_expect(s, DISPATCH_HAND);
+    scene_close(s);
+}
+
+Test(dispatch, starts_nothing_while_held)
 {
     struct scene *s = scene_open(5000, 64, false);
     scene_executor(s);
