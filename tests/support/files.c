@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +144,17 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
 
 static void remove_tree(const char *path)
 {
+    glob_t found;
+    char *pattern = NULL;
+
+    if (asprintf(&pattern, "%s/pg*/data", path) < 0)
+        return;
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            release_shared_memory(found.gl_pathv[i]);
+    }
+    globfree(&found);
+    free(pattern);
     nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 

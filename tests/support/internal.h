@@ -17,6 +17,7 @@ struct process;
 struct process_user {
     uid_t uid;
     gid_t gid;
+    int death_signal; /* what it gets when the test dies; 0: SIGKILL */
 };
 
 /* As process_start(), as another user. */
@@ -32,6 +33,11 @@ void process_free_all(void);
 
 /* A fresh directory below tmp_dir(), mode 0700, owned by user. */
 void make_dir(const char *name, struct process_user user, char *out, size_t out_size);
+/*
+ * A PostgreSQL that was killed leaves a System V shared memory segment behind, and a machine has 4,096 of them.
+ * Removes that of a data directory, unless somebody is attached.
+ */
+void release_shared_memory(const char *data_dir);
 /* Removes the private directory; the next tmp_dir() makes a new one. */
 void tmp_dir_remove(void);
 /* True when a private directory was made and not yet removed. */

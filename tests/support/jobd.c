@@ -154,7 +154,7 @@ struct jobd *jobd_start(const struct jobd_options *o)
     size_t n = 0;
     char *notify = NULL;
 
-    make_dir("jobd", (struct process_user){0, 0}, j->dir, sizeof(j->dir));
+    make_dir("jobd", (struct process_user){0}, j->dir, sizeof(j->dir));
     snprintf(j->conf, sizeof(j->conf), "%s/jobd.conf", j->dir);
     write_configuration(j, o, o->state_dir != NULL ? o->state_dir : j->dir);
     open_notify(j);

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <poll.h>
 #include <unistd.h>
@@ -48,7 +49,8 @@ static struct server *server_of(struct postgres *p)
 
 static struct process_user server_user(void)
 {
-    struct process_user user = {0, 0};
+    /* Told to quit at once, it cleans up behind itself. */
+    struct process_user user = {.death_signal = SIGQUIT};
 
     if (geteuid() != 0)
         return user;
@@ -262,6 +264,7 @@ void postgres_kill(struct postgres *p)
     size_t n = find_children(p->process->pid, pidfds, MAX_BACKENDS);
     for (size_t i = 0; i < n; i++)
         pidfd_send_signal(pidfds[i], SIGKILL, NULL, 0);
+    process_kill_group(p->process);
     process_free(p->process);
     p->process = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -288,13 +291,33 @@ void postgres_restart(struct postgres *p)
     start(server_of(p));
 }
 
+void release_shared_memory(const char *data_dir)
+{
+    char *text = read_file(fmt("%s/postmaster.pid", data_dir));
+    unsigned long key;
+    int id;
+    struct shmid_ds segment;
+    const char *line = text;
+
+    /* The seventh line: key and id. */
+    for (int i = 1; i < 7 && line != NULL; i++) {
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    if (line != NULL && sscanf(line, "%lu %d", &key, &id) == 2 &&
+        shmctl(id, IPC_STAT, &segment) == 0 && (unsigned long)segment.shm_perm.__key == key &&
+        segment.shm_nattch == 0)
+        shmctl(id, IPC_RMID, NULL);
+    free(text);
+}
+
 void postgres_stop(struct postgres *p)
 {
     if (p == NULL)
         return;
     disconnect(server_of(p));
-    if (p->process != NULL)
-        postgres_kill(p);
+    process_free(p->process);
+    release_shared_memory(fmt("%s/data", p->dir));
     server_free(p);
 }
 
@@ -364,5 +387,5 @@ void pg_load(struct postgres *p, const char *path)
     const char *argv[] = {program("psql"),     "-X", "-q", "-v",   "ON_ERROR_STOP=1", "-d",
                           p->conninfo, "-f", path, NULL};
 
-    must_run(path, NULL, argv, (struct process_user){0, 0});
+    must_run(path, NULL, argv, (struct process_user){0});
 }

@@ -27,6 +27,7 @@ extern char **environ;
 struct entry {
     struct process process; /* first: what the test sees */
     struct entry *next;
+    int end_signal; /* what ends it in good order; 0: nothing is as good as SIGKILL */
     bool reaped;
     int status;
 };
@@ -64,7 +65,7 @@ static _Noreturn void run_child(const char *const *argv, struct process_user use
     setpgid(0, 0);
     become(user);
     /* After the change of user, which clears it. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, user.death_signal != 0 ? user.death_signal : SIGKILL);
     if (getppid() != parent)
         _exit(127);
     sigemptyset(&none);
@@ -106,6 +107,7 @@ struct process *process_start_as(const char *name, const char *const *argv,
     const char *own_env[] = {sanitizer_options("ASAN_OPTIONS"), sanitizer_options("UBSAN_OPTIONS"),
                              NULL};
 
+    e->end_signal = user.death_signal;
     snprintf(p->name, sizeof(p->name), "%s", name);
     snprintf(p->log, sizeof(p->log), "%s/%s-%d.log", tmp_dir(), name, ++count);
     int log = open(p->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -139,7 +141,7 @@ struct process *process_start_as(const char *name, const char *const *argv,
 struct process *process_start(const char *name, const char *const *argv,
                               const char *const *extra_env)
 {
-    return process_start_as(name, argv, extra_env, (struct process_user){0, 0});
+    return process_start_as(name, argv, extra_env, (struct process_user){0});
 }
 
 /* ---- watching and ending ---- */
@@ -200,6 +202,11 @@ void process_free(struct process *p)
 {
     if (p == NULL)
         return;
+    if (entry_of(p)->end_signal != 0) {
+        process_signal(p, entry_of(p)->end_signal);
+        process_signal(p, SIGCONT);
+        reap(entry_of(p), patience_ms(10000));
+    }
     process_kill_group(p);
     note_sanitizer_reports(p->log);
     for (struct entry **at = &all; *at != NULL; at = &(*at)->next) {
@@ -391,5 +398,5 @@ int run_command_as(char **out, const char *input, const char *const *argv,
 
 int run_command(char **out, const char *input, const char *const *argv)
 {
-    return run_command_as(out, input, argv, (struct process_user){0, 0});
+    return run_command_as(out, input, argv, (struct process_user){0});
 }

@@ -175,7 +175,7 @@ struct redis *redis_start(const char *const *extra)
             fail_test("too many arguments for Redis");
         s->extra[i] = strdup(extra[i]);
     }
-    make_dir("redis", (struct process_user){0, 0}, r->dir, sizeof(r->dir));
+    make_dir("redis", (struct process_user){0}, r->dir, sizeof(r->dir));
     snprintf(r->socket, sizeof(r->socket), "%s/s", r->dir);
     check_socket_path(r->socket);
     snprintf(r->url, sizeof(r->url), "unix://%s", r->socket);
