@@ -280,6 +280,16 @@ int child_reap(struct child *c, int *ended, int *wait_status, jobq_err *err)
     return JOBQ_OK;
 }
 
+void child_take_std_fds(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd < STD_FDS);
+    if (fd >= 0)
+        close(fd);
+}
+
 void child_describe(int wait_status, char *out, size_t out_size)
 {
     if (WIFEXITED(wait_status)) {

@@ -40,6 +40,12 @@ void child_signal_group(const struct child *c, int signal_number);
  * and closes pidfd.
  */
 MUST_CHECK int child_reap(struct child *c, int *ended, int *wait_status, jobq_err *err);
+/*
+ * For the start of main(): of 0-2, those we were started without are taken, so that no file or
+ * connection of ours gets their number and with it what is meant for the log or the terminal. As on
+ * a closed descriptor, writing to them fails.
+ */
+void child_take_std_fds(void);
 /* "exit status 7", "killed by signal 11 (Segmentation fault)". */
 void child_describe(int wait_status, char *out, size_t out_size);
 

@@ -10,6 +10,7 @@
 
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/session.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
     struct session s = {0};
     jobq_err err = {0};
 
+    child_take_std_fds();
     int rc = args_parse(argc, (const char *const *)argv, &a, &err);
     if (rc == JOBQ_OK && a.version) {
         printf("jobctl %s\n", JOBQ_VERSION);

@@ -467,3 +467,27 @@ Test(child, its_end_is_described)
     child_describe(0x137f, text, sizeof(text));
     cr_assert_str_eq(text, "wait status 0x137f");
 }
+
+/* Exit status 0: what is opened afterwards gets no number below 3, and 0-2 take no bytes. */
+static _Noreturn void without_std_fds(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        close(fd);
+    child_take_std_fds();
+    int next = open("/dev/zero", O_RDWR);
+    int wrong = next < 3;
+    for (int fd = 0; fd < 3; fd++)
+        wrong |= fcntl(fd, F_GETFD) != 0 || write(fd, "x", 1) == 1;
+    _exit(wrong);
+}
+
+Test(child, a_program_started_without_std_fds_gives_their_numbers_to_nothing_of_its_own)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        without_std_fds();
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status 0x%x", (unsigned)status);
+}
