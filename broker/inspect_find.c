@@ -26,7 +26,7 @@
 #define BOUND_SIZE (ENTRY_ID_TEXT_SIZE + 1)
 
 /* Half widths of the windows around the id's own time; after the last one, everything. */
-static const int64_t windows_ms[] = {1000, 60 * 1000, 3600 * 1000};
+static const int64_t windows_ms[] = {10, 100, 1000, 60 * 1000, 3600 * 1000};
 
 /* ---- pages ---- */
 

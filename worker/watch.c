@@ -15,6 +15,7 @@
 
 #define REGISTER_AGAIN_MS 500
 #define PARKED_WALK 100
+#define PARKED_AGAIN_MS 10 /* where some were known there may be more */
 #define MOVE_RANKS 10
 #define WAKE_MAX_MS 3600000 /* the channel is open to anybody; what is due is asked for every second
                              * anyway */
@@ -212,9 +213,12 @@ static void on_unpark(void *ctx, void *data, const struct redisReply *r)
     jobq_err err;
     if (ticket_is_current(t) && r) {
         int rc = claim_unpark_reply(r, &moved, &err);
-        if (ticket_accept(s, r, rc, "unpark", &err) && moved)
+        if (ticket_accept(s, r, rc, "unpark", &err) && moved) {
             log_event(LOG_INFO, "unparked", LOG_STR("queue", t->shard->keys.queue),
                       LOG_INT("jobs", moved), LOG_END);
+            t->shard->park_due_ms =
+                MIN(t->shard->park_due_ms, loop_now(s->loop) + PARKED_AGAIN_MS);
+        }
     }
     mem_free(t);
 }

@@ -131,6 +131,28 @@ Test(parked, an_unknown_type_waits_for_who_knows_it)
     scene_free(s);
 }
 
+/* G38: many are taken one page after the other, not a page in each lease. */
+Test(parked, many_do_not_wait_a_lease_for_each_page)
+{
+    enum { MANY = 600 };
+    struct scene *s = scene_new(SCENE_PG);
+    struct job_header h = {.max_attempts = 7};
+
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 1,
+                                     .modules = fmt("\"%s\"", lib_path("jobq-test/test.so"))});
+    for (int i = 0; i < MANY; i++)
+        entry_add(s, "ready:normal", h, "effect", "{}");
+    wait_parked(s, MANY, 20000);
+    scene_drain(s, 0);
+    scene_jobd(s, 1, (struct jobd_options){.executors = 2, .lease = "60s"});
+    scene_wait_effects(s, MANY, 60000);
+    cr_assert_eq(scene_parked(s), 0);
+    scene_wait_drained(s, 20000);
+    scene_drain(s, 1);
+    scene_free(s);
+}
+
 /* G38: an entry of a newer format is parked with its bytes untouched, once, and does not spin. */
 Test(parked, a_newer_format_waits_untouched)
 {

@@ -238,6 +238,24 @@ Test(jobctl_job, show_finds_dead_parked_and_recovered_jobs_long_after_their_ids_
     buf_done(&h);
 }
 
+Test(jobctl_job, show_looks_first_where_the_id_was_made_however_much_lies_around)
+{
+    const char *id = "0188a000-0000-7c54-842d-66aa3b4f5791";
+    const long long ms = 0x0188a0000000;
+    struct buf h = header_with_id(id, "a.b");
+    done(redis_do(redis, "HSET jobq:queues default 1"));
+    for (int i = 0; i < 300; i++)
+        done(redis_do(redis, "XADD jobq:{default:0}:ready:normal %lld-0 h other p {}",
+                      ms - 900 + i));
+    done(redis_do(redis, "XADD jobq:{default:0}:ready:normal %lld-0 h %b p {}", ms + 3, h.data,
+                  h.len));
+    struct run r = JOBCTL("job", "show", id, "--scan", "100", "--json");
+    expect(&r, 0, NULL);
+    cr_assert_str_eq(text_at(&r, "job.state"), "queued");
+    run_free(&r);
+    buf_done(&h);
+}
+
 Test(jobctl_job, a_finished_copy_does_not_hide_the_living_one)
 {
     const char *id = ENQUEUE("{}");

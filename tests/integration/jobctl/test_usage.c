@@ -170,6 +170,16 @@ Test(jobctl_usage, reads_jobds_file_and_the_names_of_a_forum)
     EXPECT(69, "/nothing/there", "init", "--env-file", fmt("%s/env", tmp_dir()));
 }
 
+Test(jobctl_usage, a_closed_stdout_exits_73)
+{
+    const char *jobctl = bin_path("jobctl");
+    char *out = NULL;
+    int status = run_command(
+        &out, NULL, (const char *const[]){"/bin/sh", "-c", "exec \"$0\" help >&-", jobctl, NULL});
+    cr_assert(status == 73, "exit status %d", status);
+    free(out);
+}
+
 Test(jobctl_usage, a_full_disk_behind_stdout_exits_73)
 {
     const char *jobctl = bin_path("jobctl");
