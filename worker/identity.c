@@ -125,7 +125,7 @@ int identity_new_name(struct identity *id, char *name, size_t size, jobq_err *er
              (unsigned long long)bits);
     int n = snprintf(line, sizeof(line), "%s %s %s\n", id->machine, id->boot, name);
     if (pwrite(id->fd, line, (size_t)n, 0) != n || ftruncate(id->fd, n) || fdatasync(id->fd))
-        return error_set(err, JOBQ_ECONFIG, "state file: %s", strerror(errno));
+        return error_set(err, JOBQ_ESTATE, "state file: %s", strerror(errno));
     return JOBQ_OK;
 }
 

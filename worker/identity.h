@@ -23,7 +23,10 @@ struct identity;
  */
 MUST_CHECK int identity_open(const char *state_dir, const char *instance, struct identity **out,
                              char *predecessor, size_t size, jobq_err *err);
-/* Makes a name never used before, "host-boot-pid-random", and writes it down before it is used. */
+/*
+ * Makes a name never used before, "host-boot-pid-random", and writes it down before it is used. JOBQ_ESTATE: the name
+ * is made but could not be written (a full disk): a successor will not know it, and leave it to presence and leases.
+ */
 MUST_CHECK int identity_new_name(struct identity *id, char *name, size_t size, jobq_err *err);
 /* We left in order: nobody needs to declare us dead. */
 void identity_forget(struct identity *id);

@@ -94,7 +94,11 @@ bool supervisor_judge(struct supervisor *s, const struct redisReply *r)
 static int take_new_name(struct supervisor *s, jobq_err *err)
 {
     s->generation++;
-    return identity_new_name(s->identity, s->incarnation, sizeof(s->incarnation), err);
+    int rc = identity_new_name(s->identity, s->incarnation, sizeof(s->incarnation), err);
+    if (rc != JOBQ_ESTATE)
+        return rc;
+    log_event(LOG_WARN, "state.not_written", LOG_STR("error", err->msg), LOG_END);
+    return JOBQ_OK;
 }
 
 void supervisor_fenced(struct supervisor *s, const char *how)
@@ -131,8 +135,8 @@ static int take_new_life(struct supervisor *s, jobq_err *err)
 }
 
 /*
- * At the end of a turn: who says that we are fenced may be in the midst of what is dropped here. Without memory, or with
- * a full disk, it is tried again; until then no partition is ours.
+ * At the end of a turn: who says that we are fenced may be in the midst of what is dropped here. Without memory it is
+ * tried again; until then no partition is ours.
  */
 static void start_anew(struct supervisor *s, int64_t now)
 {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -235,4 +236,20 @@ Test(identity, follows_no_link_and_says_what_is_wrong_with_the_directory)
     cr_assert_eq(identity_open(dir, "one", &id, predecessor, sizeof(predecessor), &err),
                  JOBQ_ENOMEM);
     mem_fail_at(0, 0);
+}
+
+Test(identity, has_a_name_even_where_it_cannot_be_written_down)
+{
+    struct identity *id = NULL;
+    char predecessor[128], name[128] = "";
+    jobq_err err = {0};
+
+    cr_assert_eq(identity_open(dir, "full", &id, predecessor, sizeof(predecessor), &err), JOBQ_OK);
+    /* No file may grow: what a full disk looks like. */
+    struct rlimit none = {0, 0};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &none);
+    cr_assert_eq(identity_new_name(id, name, sizeof(name), &err), JOBQ_ESTATE);
+    cr_assert_gt(strlen(name), 20u);
+    identity_close(id);
 }
