@@ -210,6 +210,7 @@ struct batch {
     struct supervisor *s;
     struct shard_lane *lane;
     uint64_t generation;
+    bool succeeded; /* acknowledgements, or fails */
     size_t count;
     struct job *jobs[];
 };
@@ -233,52 +234,37 @@ static void settle(struct batch *b)
         intake_forget(b->jobs[i]);
 }
 
-static void on_ack_reply(void *ctx, void *data, const struct redisReply *r)
+static int read_answer(const struct batch *b, const struct redisReply *r, jobq_err *err)
 {
-    struct supervisor *s = ctx;
-    struct batch *b = data;
     int64_t acked;
-    jobq_err err;
-    if (b->generation != s->generation)
-        goto out;
-    if (!r) {
-        send_again(b, 0);
-        goto out;
-    }
-    CRASH_POINT("finish.answered");
-    int rc = claim_ack_reply(r, &acked, &err);
-    if (rc == JOBQ_EFENCED) {
-        supervisor_fenced(s, "ack");
-    } else if (rc) {
-        if (!supervisor_judge(s, r))
-            log_event(LOG_ERROR, "ack.failed", LOG_STR("error", err.msg), LOG_END);
-        send_again(b, RETRY_PAUSE_MS);
-    } else {
-        settle(b);
-    }
-out:
-    mem_free(b);
-}
-
-static void on_fail_reply(void *ctx, void *data, const struct redisReply *r)
-{
-    struct supervisor *s = ctx;
-    struct batch *b = data;
     enum claim_fate fates[BATCH_MAX];
-    jobq_err err;
-    if (b->generation != s->generation)
-        goto out;
-    if (!r) {
-        send_again(b, 0);
-        goto out;
+    if (b->succeeded) {
+        CRASH_POINT("finish.answered");
+        return claim_ack_reply(r, &acked, err);
     }
     CRASH_POINT("fail.answered");
-    int rc = claim_fail_reply(r, fates, b->count, &err);
+    return claim_fail_reply(r, fates, b->count, err);
+}
+
+static void on_batch_reply(void *ctx, void *data, const struct redisReply *r)
+{
+    struct supervisor *s = ctx;
+    struct batch *b = data;
+    const char *what = b->succeeded ? "ack" : "fail";
+    jobq_err err;
+    if (b->generation != s->generation)
+        goto out;
+    if (!r) {
+        send_again(b, 0);
+        goto out;
+    }
+    int rc = read_answer(b, r, &err);
     if (rc == JOBQ_EFENCED) {
-        supervisor_fenced(s, "fail");
+        supervisor_fenced(s, what);
     } else if (rc) {
         if (!supervisor_judge(s, r))
-            log_event(LOG_ERROR, "fail.failed", LOG_STR("error", err.msg), LOG_END);
+            log_event(LOG_ERROR, "redis.unexpected", LOG_STR("answer_to", what),
+                      LOG_STR("error", err.msg), LOG_END);
         send_again(b, RETRY_PAUSE_MS);
     } else {
         settle(b);
@@ -294,7 +280,8 @@ static struct batch *take_batch(struct supervisor *s, struct shard_lane *lane, b
         mem_alloc(sizeof(*b) + MIN(lane->ending_count, BATCH_MAX) * sizeof(b->jobs[0]));
     if (!b)
         return NULL;
-    *b = (struct batch){.s = s, .lane = lane, .generation = s->generation};
+    *b = (struct batch){
+        .s = s, .lane = lane, .generation = s->generation, .succeeded = succeeded};
     size_t bytes = 0;
     LIST_FOR_EACH (node, &lane->ending) {
         struct job *j = LIST_ENTRY(node, struct job, node);
@@ -324,7 +311,7 @@ static void send_acks(struct supervisor *s, struct shard_lane *lane, struct batc
     s->sent |= SENT_ACK;
     claim_ack(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation,
               supervisor_minute(s), d, b->count);
-    link_expect(s->command, on_ack_reply, s, b);
+    link_expect(s->command, on_batch_reply, s, b);
 }
 
 static void send_fails(struct supervisor *s, struct shard_lane *lane, struct batch *b)
@@ -336,7 +323,7 @@ static void send_fails(struct supervisor *s, struct shard_lane *lane, struct bat
     s->sent |= SENT_FAIL;
     claim_fail(link_out(s->command), &lane->shard->keys, lane->lane, s->incarnation,
                supervisor_minute(s), f, b->count);
-    link_expect(s->command, on_fail_reply, s, b);
+    link_expect(s->command, on_batch_reply, s, b);
 }
 
 static void flush_lane(struct supervisor *s, struct shard_lane *lane)
