@@ -103,13 +103,13 @@ Test(start, without_postgres_it_waits_and_says_so)
     check_works(s, "effect");
 }
 
+/* Comes back when the server has read it: the postmaster does so before it tells its sessions. */
 static void set_read_only(struct scene *s, const char *value)
 {
     pg_do(s->postgres, "ALTER SYSTEM SET default_transaction_read_only = %s", value);
     pg_do(s->postgres, "SELECT pg_reload_conf()");
-    while (strcmp(value, "off") == 0 &&
-           pg_int(s->postgres,
-                  "SELECT (current_setting('default_transaction_read_only') = 'on')::int"))
+    while (!pg_int(s->postgres,
+                   "SELECT (current_setting('default_transaction_read_only') = '%s')::int", value))
         continue;
 }
 
