@@ -59,20 +59,12 @@ static int read_payload(const char *operand, struct buf *b, jobq_err *err)
     return rc;
 }
 
-static int read_lane(const struct args *a, jobq_lane *out, jobq_err *err)
+static jobq_lane read_lane(const struct args *a)
 {
-    static const char *const names[] = {
-        [JOBQ_LANE_NORMAL] = "normal", [JOBQ_LANE_HIGH] = "high", [JOBQ_LANE_LOW] = "low"};
-    const char *value = args_value(a, "lane");
-    for (size_t i = 0; value != NULL && i < ARRAY_LEN(names); i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *out = (jobq_lane)i;
-            return JOBQ_OK;
-        }
-    }
-    return value == NULL
-               ? JOBQ_OK
-               : error_set(err, JOBQ_EINVAL, "--lane: not high, normal or low: %.20s", value);
+    /* In the order of the flag's choices. */
+    static const jobq_lane lanes[] = {JOBQ_LANE_HIGH, JOBQ_LANE_NORMAL, JOBQ_LANE_LOW};
+    int choice = args_choice(a, "lane");
+    return choice < 0 ? JOBQ_LANE_NORMAL : lanes[choice];
 }
 
 static int read_numbers(const struct args *a, jobq_job *job, jobq_err *err)
@@ -100,9 +92,7 @@ static int read_job(const struct args *a, struct buf *payload, jobq_job *job, jo
 {
     jobq_cause cause = JOBQ_CAUSE_NONE;
     const char *id = args_value(a, "id");
-    int rc = read_payload(a->operand_count > 1 ? a->operands[1] : NULL, payload, err);
-    if (rc == JOBQ_OK)
-        rc = read_lane(a, &job->lane, err);
+    int rc = read_payload(args_operand(a, 1), payload, err);
     if (rc == JOBQ_OK)
         rc = read_numbers(a, job, err);
     if (rc == JOBQ_OK)
@@ -110,6 +100,7 @@ static int read_job(const struct args *a, struct buf *payload, jobq_job *job, jo
     if (rc != JOBQ_OK)
         return rc;
     job->type = a->operands[0];
+    job->lane = read_lane(a);
     job->queue = args_value(a, "queue") != NULL ? args_value(a, "queue") : "default";
     job->unique_key = args_value(a, "unique");
     /* An empty payload is told from none at all: it is not JSON. */

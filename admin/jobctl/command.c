@@ -128,6 +128,43 @@ static int keep_flag(struct args *a, const char *name, const char *value, jobq_e
     return JOBQ_OK;
 }
 
+/* "high, normal or low" */
+static void list_choices(const char *choices, char *out, size_t out_size)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (const char *at = choices; *at != '\0' && n < out_size;) {
+        size_t len = strcspn(at, " ");
+        const char *rest = at[len] == ' ' ? at + len + 1 : at + len;
+        const char *between = at == choices ? "" : *rest != '\0' ? ", " : " or ";
+        n += (size_t)snprintf(out + n, out_size - n, "%s%.*s", between, (int)len, at);
+        at = rest;
+    }
+}
+
+static int find_choice(const char *choices, const char *word)
+{
+    int i = 0;
+    for (const char *at = choices; *at != '\0'; i++) {
+        size_t len = strcspn(at, " ");
+        if (strlen(word) == len && memcmp(at, word, len) == 0)
+            return i;
+        at += len + (at[len] == ' ');
+    }
+    return -1;
+}
+
+static int check_choice(const char *dashes, const char *name, const char *choices,
+                        const char *given, jobq_err *err)
+{
+    char list[120], shown[32];
+    if (find_choice(choices, given) >= 0)
+        return JOBQ_OK;
+    list_choices(choices, list, sizeof(list));
+    text_sanitize(given, strlen(given), shown, sizeof(shown));
+    return error_set(err, JOBQ_EINVAL, "%s%s: not %s: %s", dashes, name, list, shown);
+}
+
 static int take_value(struct reader *r, const struct command_flag *f, const char *given,
                       jobq_err *err)
 {
@@ -138,31 +175,47 @@ static int take_value(struct reader *r, const struct command_flag *f, const char
             return error_set(err, JOBQ_EINVAL, "--%s needs a value: %s", f->name, f->value);
         given = r->argv[r->at++];
     }
+    if (f->kind == VALUE_WORD) {
+        int rc = check_choice("--", f->name, f->choices, given, err);
+        if (rc != JOBQ_OK)
+            return rc;
+    }
     return keep_flag(r->out, f->name, given, err);
+}
+
+static const struct command_flag *find_letter(const struct command *c, char letter)
+{
+    const struct command_flag *lists[] = {c != NULL ? c->flags : NULL, command_globals};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (const struct command_flag *f = lists[i]; f != NULL && f->name != NULL; f++) {
+            if (f->letter != 0 && f->letter == letter)
+                return f;
+        }
+    }
+    return NULL;
 }
 
 static int read_flag(struct reader *r, const char *word, jobq_err *err)
 {
-    if (strcmp(word, "-h") == 0)
-        word = "--help";
-    if (strcmp(word, "-c") == 0)
-        word = "--config";
-    if (strcmp(word, "--help") == 0) {
-        r->out->help = true;
-        return JOBQ_OK;
+    const char *name = word + 2, *value = NULL;
+    const struct command_flag *f = NULL;
+    if (word[1] != '-') {
+        char shown[24];
+        f = word[2] == '\0' ? find_letter(r->out->command, word[1]) : NULL;
+        text_sanitize(word, strlen(word), shown, sizeof(shown));
+        if (f == NULL)
+            return error_set(err, JOBQ_EINVAL, "unknown flag %s; see jobctl help", shown);
+    } else {
+        size_t len = strcspn(name, "=");
+        f = find_flag(r->out->command, name, len);
+        value = name[len] == '=' ? name + len + 1 : NULL;
+        if (f == NULL)
+            return refuse_flag(r->out->command, name, len, err);
     }
-    if (strcmp(word, "--version") == 0) {
-        r->out->version = true;
-        return JOBQ_OK;
-    }
-    if (word[1] != '-')
-        return error_set(err, JOBQ_EINVAL, "unknown flag %.20s; see jobctl help", word);
-    const char *name = word + 2;
-    size_t len = strcspn(name, "=");
-    const struct command_flag *f = find_flag(r->out->command, name, len);
-    if (f == NULL)
-        return refuse_flag(r->out->command, name, len, err);
-    return take_value(r, f, name[len] == '=' ? name + len + 1 : NULL, err);
+    int rc = take_value(r, f, value, err);
+    r->out->help = r->out->help || strcmp(f->name, "help") == 0;
+    r->out->version = r->out->version || strcmp(f->name, "version") == 0;
+    return rc;
 }
 
 static int read_word(struct reader *r, const char *word, jobq_err *err)
@@ -189,10 +242,18 @@ static int read_word(struct reader *r, const char *word, jobq_err *err)
 static int check_operands(const struct args *a, jobq_err *err)
 {
     const struct command *c = a->command;
-    if (a->operand_count < c->min_operands)
-        return error_set(err, JOBQ_EINVAL, "%s needs %s; see jobctl help %s", c->words, c->operands,
-                         c->words);
-    if (a->operand_count > c->max_operands)
+    size_t n = 0;
+    for (const struct command_operand *o = c->operands; o != NULL && o->name != NULL; o++, n++) {
+        if (n >= a->operand_count && !o->optional)
+            return error_set(err, JOBQ_EINVAL, "%s needs %s; see jobctl help %s", c->words, o->name,
+                             c->words);
+        if (n < a->operand_count && o->kind == VALUE_WORD) {
+            int rc = check_choice("", o->name, o->choices, a->operands[n], err);
+            if (rc != JOBQ_OK)
+                return rc;
+        }
+    }
+    if (a->operand_count > n)
         return error_set(err, JOBQ_EINVAL, "%s: too many operands; see jobctl help %s", c->words,
                          c->words);
     return JOBQ_OK;
@@ -235,6 +296,18 @@ const char *args_value(const struct args *a, const char *flag)
             value = a->flags[i].value;
     }
     return value;
+}
+
+const char *args_operand(const struct args *a, size_t i)
+{
+    return i < a->operand_count ? a->operands[i] : NULL;
+}
+
+int args_choice(const struct args *a, const char *flag)
+{
+    const char *value = args_value(a, flag);
+    const struct command_flag *f = find_flag(a->command, flag, strlen(flag));
+    return value != NULL && f != NULL && f->choices != NULL ? find_choice(f->choices, value) : -1;
 }
 
 bool args_has(const struct args *a, const char *flag)

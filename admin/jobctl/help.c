@@ -8,17 +8,31 @@ static void print_flags(const struct command_flag *flags, FILE *out)
 {
     for (; flags != NULL && flags->name != NULL; flags++) {
         char left[64];
-        bool config = strcmp(flags->name, "config") == 0;
-        snprintf(left, sizeof(left), "%s--%s%s%s", config ? "-c, " : "", flags->name,
+        char letter[8] = "";
+        if (flags->letter != 0)
+            snprintf(letter, sizeof(letter), "-%c, ", flags->letter);
+        snprintf(left, sizeof(left), "%s--%s%s%s", letter, flags->name,
                  flags->value != NULL ? " " : "", flags->value != NULL ? flags->value : "");
         fprintf(out, "  %-26s %s\n", left, flags->help);
     }
 }
 
+void command_operands(const struct command *c, char *out, size_t out_size)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (const struct command_operand *o = c->operands;
+         o != NULL && o->name != NULL && n < out_size; o++)
+        n += (size_t)snprintf(out + n, out_size - n, "%s%s%s%s", n > 0 ? " " : "",
+                              o->optional ? "[" : "", o->name, o->optional ? "]" : "");
+}
+
 static void print_command(const struct command *c, FILE *out)
 {
-    fprintf(out, "usage: jobctl %s%s%s [flags]\n\n%s\n", c->words,
-            c->operands[0] != '\0' ? " " : "", c->operands, c->help);
+    char operands[80];
+    command_operands(c, operands, sizeof(operands));
+    fprintf(out, "usage: jobctl %s%s%s [flags]\n\n%s\n", c->words, operands[0] != '\0' ? " " : "",
+            operands, c->help);
     if (c->more != NULL)
         fprintf(out, "\n%s\n", c->more);
     if (c->flags != NULL && c->flags->name != NULL) {
@@ -43,11 +57,11 @@ void command_help(const struct args *a, FILE *out)
     }
     fprintf(out, "usage: jobctl [flags] COMMAND …\n\ncommands:\n");
     for (const struct command *c = command_table; c->words != NULL; c++) {
-        char left[64];
+        char left[128], operands[80];
         if (a->help_words != NULL && !is_in_group(c, a->help_words))
             continue;
-        snprintf(left, sizeof(left), "%s%s%s", c->words, c->operands[0] != '\0' ? " " : "",
-                 c->operands);
+        command_operands(c, operands, sizeof(operands));
+        snprintf(left, sizeof(left), "%s%s%s", c->words, operands[0] != '\0' ? " " : "", operands);
         fprintf(out, "  %-26s %s\n", left, c->help);
     }
     fprintf(out, "\nflags:\n");

@@ -62,17 +62,53 @@ Test(command, has_limits)
     cr_assert(parse(&a, words, &err) == JOBQ_EINVAL);
 }
 
+static void check_value(const struct command *c, const char *name, enum value_kind kind,
+                        const char *choices)
+{
+    cr_assert((kind == VALUE_WORD) == (choices != NULL), "%s of %s", name, c->words);
+}
+
+static void check_flags(const struct command *c, const struct command_flag *flags)
+{
+    for (const struct command_flag *f = flags; f != NULL && f->name != NULL; f++) {
+        check_value(c, f->name, f->kind, f->choices);
+        cr_assert(f->help != NULL && (f->kind == VALUE_NONE) == (f->value == NULL), "--%s of %s",
+                  f->name, c->words);
+        for (const struct command_flag *g = command_globals; g->name != NULL; g++) {
+            cr_assert(f == g || strcmp(f->name, g->name) != 0, "--%s of %s hides one of all",
+                      f->name, c->words);
+            cr_assert(f == g || f->letter == 0 || f->letter != g->letter,
+                      "-%c of %s hides one of all", f->letter, c->words);
+        }
+    }
+}
+
 Test(command, has_a_table_that_can_be_read)
 {
     for (const struct command *c = command_table; c->words != NULL; c++) {
-        cr_assert(c->run != NULL && c->help != NULL && c->operands != NULL &&
-                  c->min_operands <= c->max_operands);
-        for (const struct command_flag *f = c->flags; f != NULL && f->name != NULL; f++) {
-            for (const struct command_flag *g = command_globals; g->name != NULL; g++)
-                cr_assert(strcmp(f->name, g->name) != 0, "--%s of %s hides one of all", f->name,
-                          c->words);
+        bool optional = false;
+        cr_assert(c->run != NULL && c->help != NULL);
+        check_flags(c, c->flags);
+        check_flags(c, command_globals);
+        for (const struct command_operand *o = c->operands; o != NULL && o->name != NULL; o++) {
+            check_value(c, o->name, o->kind, o->choices);
+            cr_assert(o->kind != VALUE_NONE && (o->optional || !optional), "%s of %s", o->name,
+                      c->words);
+            optional = o->optional;
         }
     }
+}
+
+Test(command, takes_one_of_the_choices_and_tells_which_one)
+{
+    struct args a;
+    jobq_err err = {0};
+    cr_assert(PARSE(&a, "job", "enqueue", "t", "--lane", "low") == JOBQ_OK);
+    cr_assert(args_choice(&a, "lane") == 2);
+    cr_assert(PARSE(&a, "job", "enqueue", "t") == JOBQ_OK);
+    cr_assert(args_choice(&a, "lane") == -1 && args_operand(&a, 1) == NULL);
+    cr_assert(PARSE(&a, "job", "enqueue", "t", "--lane", "lo") == JOBQ_EINVAL);
+    cr_assert_str_eq(err.msg, "--lane: not high, normal or low: lo");
 }
 
 Test(command, reads_times_with_their_zones)
