@@ -13,7 +13,9 @@ packages_needs_build=(
 packages_needs_servers=(
     'cmd redis-server redis-server' 'file /usr/lib/postgresql/*/bin/initdb postgresql'
 )
-packages_needs_tests=('lib criterion libcriterion-dev' 'cmd clang clang')
+packages_needs_tests=('lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd')
+packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
+packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')
 # The compiler's own run-time libraries come with a package named by its version on one Debian and not on another.
 packages_needs_long=('cmd valgrind valgrind' 'fuzzer clang libclang-rt-dev')
 
