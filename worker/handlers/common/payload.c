@@ -80,6 +80,16 @@ int payload_word(struct payload *p, const char *field, const char *const *words)
     return -1;
 }
 
+int64_t payload_id(struct payload *p, const char *field)
+{
+    const json_t *value = take(p, field);
+
+    if (!p->fault[0] && (!json_is_integer(value) || json_integer_value(value) < 1)) {
+        set_fault(p, "%s: must be a whole number of at least 1", field);
+    }
+    return p->fault[0] ? -1 : json_integer_value(value);
+}
+
 int64_t payload_int(struct payload *p, const char *field, int64_t min, int64_t fallback)
 {
     const json_t *value = take(p, field);
@@ -150,6 +160,84 @@ int64_t *payload_ids(struct payload *p, const char *field, size_t max, size_t *c
     }
     *count = sort_unique(ids, n);
     return ids;
+}
+
+bool payload_numbers(struct payload *p, const char *field, const char *const *names, double *out)
+{
+    const json_t *object = take(p, field);
+    size_t count = 0;
+
+    if (p->fault[0]) {
+        return false;
+    }
+    if (!json_is_object(object)) {
+        set_fault(p, "%s: must be an object", field);
+        return false;
+    }
+    for (; names[count]; count++) {
+        const json_t *value = json_object_get(object, names[count]);
+        if (!json_is_number(value)) {
+            set_fault(p, "%s.%s: must be a number", field, names[count]);
+            return false;
+        }
+        out[count] = json_number_value(value);
+    }
+    if (json_object_size(object) != count) {
+        set_fault(p, "%s: has a field that is none of its own", field);
+        return false;
+    }
+    return true;
+}
+
+/* A string of min to max bytes without a NUL in it; NULL: it is none. */
+static const char *text_of(const json_t *value, size_t min, size_t max)
+{
+    size_t len = json_string_length(value);
+    const char *text = json_string_value(value);
+
+    return text && len >= min && len <= max && strlen(text) == len ? text : NULL;
+}
+
+const char *payload_text(struct payload *p, const char *field, size_t max)
+{
+    const json_t *value = take(p, field);
+    const char *text = text_of(value, 0, max);
+
+    if (!p->fault[0] && value && !text) {
+        set_fault(p, "%s: must be a text of at most %zu bytes", field, max);
+    }
+    return p->fault[0] ? NULL : text;
+}
+
+const char **payload_texts(struct payload *p, const char *field, size_t max, size_t text_max,
+                           size_t *count)
+{
+    const json_t *list = take(p, field);
+    size_t n = json_array_size(list);
+    const char **texts;
+
+    if (p->fault[0]) {
+        return NULL;
+    }
+    if (n < 1 || n > max) {
+        set_fault(p, "%s: must be an array of 1 to %zu texts", field, max);
+        return NULL;
+    }
+    texts = calloc(n, sizeof(*texts));
+    if (!texts) {
+        set_fault(p, "%s: out of memory", field);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        texts[i] = text_of(json_array_get(list, i), 1, text_max);
+        if (!texts[i]) {
+            set_fault(p, "%s[%zu]: must be a text of 1 to %zu bytes", field, i, text_max);
+            free(texts);
+            return NULL;
+        }
+    }
+    *count = n;
+    return texts;
 }
 
 static bool was_taken(const struct payload *p, const char *field)
