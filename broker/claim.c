@@ -105,11 +105,18 @@ void claim_create_groups(struct buf *out, const struct shard_keys *k)
         resp_command(out, "XGROUP", "CREATE", k->lanes[lane], KEYS_GROUP, "0", "MKSTREAM", NULL);
 }
 
-void claim_beat(struct buf *out, const struct shard_keys *k, const char *name)
+void claim_beat(struct buf *out, const struct shard_keys *k, const char *name, const char *info,
+                size_t info_len)
 {
-    script_call(out, SCRIPT_BEAT, 1, 1);
+    size_t more = info != NULL ? 1 : 0;
+
+    script_call(out, SCRIPT_BEAT, 1 + more, 1 + more);
     resp_str(out, k->alive);
+    if (info != NULL)
+        resp_str(out, k->info);
     resp_str(out, name);
+    if (info != NULL)
+        resp_bytes(out, info, info_len);
 }
 
 #define BEAT_HEAD 3 /* OK, time, counter */
@@ -144,10 +151,11 @@ bool claim_beat_peer(const struct claim_beat *b, size_t i, struct claim_peer *ou
 
 void claim_leave(struct buf *out, const struct shard_keys *k, const char *name)
 {
-    script_call(out, SCRIPT_LEAVE, LANE_COUNT + 2, 1);
+    script_call(out, SCRIPT_LEAVE, LANE_COUNT + 3, 1);
     put_lanes(out, k);
     resp_str(out, k->alive);
     resp_str(out, k->types);
+    resp_str(out, k->info);
     resp_str(out, name);
 }
 
@@ -373,11 +381,12 @@ int claim_fence_reply(const struct redisReply *r, jobq_err *err)
 void claim_reap(struct buf *out, const struct shard_keys *k, const char *name, const char *victim,
                 int64_t minute, unsigned loss_budget)
 {
-    script_call(out, SCRIPT_REAP, LANE_COUNT + 3, 3);
+    script_call(out, SCRIPT_REAP, LANE_COUNT + 4, 3);
     put_lanes(out, k);
     resp_str(out, k->alive);
     resp_str(out, k->types);
     put_stats(out, k, minute);
+    resp_str(out, k->info);
     resp_str(out, name);
     resp_str(out, victim);
     resp_int(out, loss_budget);

@@ -41,8 +41,10 @@ MUST_CHECK int claim_register_reply(const struct redisReply *r, int64_t *redis_m
  * OK are fine. */
 void claim_create_groups(struct buf *out, const struct shard_keys *k);
 
-/* Raises the caller's counter if it exists and is not fenced. Reply: all of `alive`. */
-void claim_beat(struct buf *out, const struct shard_keys *k, const char *name);
+/* Raises the caller's counter if it exists and is not fenced. Reply: all of `alive`. info: what the
+ * caller says of itself from now on (docs/protocol.md); NULL: nothing new. */
+void claim_beat(struct buf *out, const struct shard_keys *k, const char *name, const char *info,
+                size_t info_len);
 struct claim_beat {
     int64_t redis_ms;
     int64_t counter;
@@ -60,7 +62,7 @@ bool claim_beat_peer(const struct claim_beat *b, size_t i, struct claim_peer *ou
 
 /*
  * Gives back everything pending of the caller, of all lanes, to recovered with releases + 1; in the
- * call that finds none left the consumers and the fields in alive and types are deleted. *more:
+ * call that finds none left the consumers and the fields in alive, types and info are deleted. *more:
  * call again.
  */
 void claim_leave(struct buf *out, const struct shard_keys *k, const char *name);

@@ -60,7 +60,7 @@ int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsig
 {
     static const char *const ready[LANE_COUNT] = {
         ":ready:recovered", ":ready:high", ":ready:normal", ":ready:low"};
-    enum { NAMES = 1 + LANE_COUNT + 9, LONGEST_SUFFIX = 16 };
+    enum { NAMES = 1 + LANE_COUNT + 11, LONGEST_SUFFIX = 16 };
     char base[2 * JOBQ_NAME_MAX + 32];
 
     prefix = prefix_or_default(prefix);
@@ -90,8 +90,10 @@ int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsig
     k->parked = put_key(&at, base, ":parked");
     k->control = put_key(&at, base, ":control");
     k->types = put_key(&at, base, ":types");
+    k->info = put_key(&at, base, ":info");
     k->cancelled = put_key(&at, base, ":cancelled");
     k->wake = put_key(&at, base, ":wake");
+    k->events = put_key(&at, base, ":events");
     ASSERT((size_t)(at - k->base) <= room);
     return JOBQ_OK;
 }

@@ -27,8 +27,8 @@ struct shard_keys {
     unsigned partition;
     char *base;                   /* "jobq:{Q:P}" */
     char *lanes[LANE_COUNT];      /* base:ready:<lane> */
-    char *later, *held, *alive, *dead, *parked, *control, *types, *cancelled;
-    char *wake;                   /* channel */
+    char *later, *held, *alive, *dead, *parked, *control, *types, *info, *cancelled;
+    char *wake, *events;          /* channels */
 };
 
 /* "recovered", "high", "normal", "low". */

@@ -87,6 +87,7 @@ static void on_command_down(void *ctx, const char *why)
     lose_client(s, LINK_COMMAND, s->command);
     s->scripts_loading = false;
     s->asking_queues = false;
+    publish_down(s);
     for (size_t i = 0; i < s->shard_count; i++) {
         struct shard *shard = s->shards[i];
         shard->moving = shard->sweeping = shard->walking = shard->creating_groups = false;

@@ -3,16 +3,15 @@
  * executor_limits: what an executor may use up: a job's time, its own memory and number of jobs;
  * and how it leaves.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "worker/config.h"
 #include "worker/job.h"
 #include "worker/pool_private.h"
+#include "worker/process_info.h"
 
 #define SEQ_WORN (1u << 30) /* the page counts jobs in 32 bits: never let them wrap */
 #define GOODBYE_MS 5000    /* to exit after FRAME_DRAIN */
@@ -33,25 +32,6 @@ void executor_enforce_limits(struct executor *x, int64_t now_ms)
     }
 }
 
-/* Memory that is its own: resident less shared (proc(5), statm). */
-static int64_t own_memory(pid_t pid)
-{
-    char path[64], text[128];
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    long size, resident, shared;
-    if (sscanf(text, "%ld %ld %ld", &size, &resident, &shared) != 3)
-        return 0;
-    return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
-}
-
 /* A worn executor goes on until its successor is ready, so that there is no gap. */
 static void wear_out(struct pool *p, struct executor *x, const char *unit, int64_t n)
 {
@@ -63,16 +43,16 @@ static void wear_out(struct pool *p, struct executor *x, const char *unit, int64
 void executor_recycle_worn(struct pool *p, struct executor *x, bool look_at_memory)
 {
     const struct worker_config *c = p->config;
+    if (look_at_memory)
+        x->memory_bytes = process_info_own_memory(x->process.pid);
     if (x->state != EXECUTOR_READY || x->worn)
         return;
     if (c->executor_max_jobs && x->jobs_run >= c->executor_max_jobs) {
         wear_out(p, x, "jobs", x->jobs_run);
     } else if (x->last_handed >= SEQ_WORN) {
         wear_out(p, x, "seq", x->last_handed);
-    } else if (look_at_memory && c->executor_max_rss_bytes) {
-        int64_t bytes = own_memory(x->process.pid);
-        if (bytes > c->executor_max_rss_bytes)
-            wear_out(p, x, "memory_bytes", bytes);
+    } else if (c->executor_max_rss_bytes && x->memory_bytes > c->executor_max_rss_bytes) {
+        wear_out(p, x, "memory_bytes", x->memory_bytes);
     }
 }
 

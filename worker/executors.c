@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "worker/observe.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 
@@ -58,6 +59,7 @@ static void on_executor_progress(void *ctx, struct executor *x, bool running, in
 static void on_job_ended(void *ctx, struct executor *x, struct job *j)
 {
     struct supervisor *s = ctx;
+    observe_ran(s, j);
     dispatch_finished(s->dispatch, executor_ctx(x), &j->turn, j->run_us);
     outcome_verdict(s, x, j);
 }
@@ -65,6 +67,8 @@ static void on_job_ended(void *ctx, struct executor *x, struct job *j)
 static void on_job_crashed(void *ctx, struct executor *x, struct job *j, const char *why)
 {
     struct supervisor *s = ctx;
+    if (j->run_us)
+        observe_ran(s, j);
     dispatch_lost(s->dispatch, executor_ctx(x), &j->turn);
     outcome_failed(s, j, RETRY_CRASHED, -1, why, strlen(why));
 }

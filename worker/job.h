@@ -56,6 +56,8 @@ struct job {
     int64_t enqueued_ms;      /* Redis's clock */
     int64_t claimed_ms;       /* monotonic */
     int64_t wait_ms;          /* between enqueue and claim, by Redis's clock */
+    int64_t started_redis_ms; /* as published; 0: not yet */
+    bool was_handed;          /* to an executor, once or more */
     struct dispatch_job turn; /* dispatch's part */
 
     /* what the executor said */

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "worker/link.h"
+#include "worker/observe.h"
 #include "worker/state.h"
 
 /* ---- logging ---- */
@@ -105,6 +106,7 @@ void outcome_succeeded(struct supervisor *s, struct job *j)
 {
     j->succeeded = true;
     log_done(j);
+    observe_succeeded(s, j);
     put_ending(s, j);
 }
 
@@ -163,6 +165,7 @@ void outcome_failed(struct supervisor *s, struct job *j, enum retry_event event,
     f->error = j->text ? j->text : "";
     f->error_len = j->text_len;
     log_failed(j, event, text, text_len);
+    observe_failed(s, j, text, text_len);
     put_ending(s, j);
 }
 

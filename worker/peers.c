@@ -9,6 +9,7 @@
 #include "broker/resp.h"
 #include "worker/config.h"
 #include "worker/lease.h"
+#include "worker/observe.h"
 #include "worker/ticket.h"
 
 /* ---- beating and looking ---- */
@@ -44,7 +45,9 @@ static void send_beat(struct shard *shard)
         lease_beat_failed(shard->lease, ticket_now(shard));
         return;
     }
-    claim_beat(ticket_out(shard), &shard->keys, shard->sup->incarnation);
+    size_t info_len = 0;
+    const char *info = publish_info(shard, ticket_now(shard), &info_len);
+    claim_beat(ticket_out(shard), &shard->keys, shard->sup->incarnation, info, info_len);
     ticket_expect(shard, on_beat, t);
 }
 
@@ -156,6 +159,8 @@ static void on_fence(void *ctx, void *data, const struct redisReply *r)
         log_event(LOG_WARN, "fenced", LOG_STR("incarnation", t->victim),
                   LOG_STR("queue", t->shard->keys.queue),
                   LOG_INT("partition", t->shard->keys.partition), LOG_END);
+    if (rc == JOBQ_OK)
+        observe_peer_fenced(t->shard, t->victim);
     lease_act_answered(t->shard->lease, t->victim, result, ticket_now(t->shard));
 out:
     mem_free(t);
@@ -180,6 +185,8 @@ static void on_reap(void *ctx, void *data, const struct redisReply *r)
         goto out;
     if (rc == JOBQ_OK)
         CRASH_POINT("reap.answered");
+    if (rc == JOBQ_OK)
+        observe_reaped(t->shard, t->victim, moved);
     if (rc == JOBQ_OK && (moved || !more))
         log_event(LOG_WARN, "reaped", LOG_STR("incarnation", t->victim), LOG_INT("jobs", moved),
                   LOG_STR("queue", t->shard->keys.queue),

@@ -102,6 +102,27 @@ bool pool_has(const struct pool *p, const struct executor *x)
     return false;
 }
 
+void pool_each(const struct pool *p, void (*fn)(void *ctx, const struct pool_view *v), void *ctx)
+{
+    LIST_FOR_EACH (node, &p->executors) {
+        const struct executor *x = LIST_ENTRY(node, struct executor, node);
+        struct pool_view v = {.pid = x->pid,
+                              .state = x->held ? POOL_BUSY : POOL_IDLE,
+                              .memory_bytes = x->memory_bytes};
+        if (x->state == EXECUTOR_DEAD)
+            continue;
+        if (x->state == EXECUTOR_STARTING)
+            v.state = POOL_STARTING;
+        else if (x->state == EXECUTOR_RETIRING)
+            v.state = POOL_LEAVING;
+        if (x->running && !list_is_empty(&x->handed)) {
+            v.running = LIST_ENTRY(x->handed.next, struct job, node);
+            v.started_ms = x->started_ms;
+        }
+        fn(ctx, &v);
+    }
+}
+
 bool pool_is_retiring(const struct executor *x)
 {
     return x->state == EXECUTOR_RETIRING;
@@ -296,6 +317,12 @@ static void describe_death(struct executor *x, int status, char *out, size_t siz
     }
 }
 
+static uint32_t run_time_us(const struct pool *p, const struct executor *x)
+{
+    int64_t us = (loop_now(p->loop) - x->started_ms) * 1000;
+    return (uint32_t)MIN(MAX(us, 0), (int64_t)UINT32_MAX);
+}
+
 static void settle_jobs(struct pool *p, struct executor *x, const char *why)
 {
     /* Its last words first: what ended before it died, ended. */
@@ -316,6 +343,9 @@ static void settle_jobs(struct pool *p, struct executor *x, const char *why)
             return;
         list_remove(&j->node);
         x->held--;
+        if (x->running) /* the first of them is the one that ran */
+            j->run_us = run_time_us(p, x);
+        x->running = false;
         p->hooks.on_crashed(p->hooks.ctx, x, j, why);
     }
 }

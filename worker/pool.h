@@ -83,6 +83,15 @@ size_t pool_ready(const struct pool *p);   /* executors that can take jobs */
 size_t pool_without_database(const struct pool *p);
 size_t pool_alive(const struct pool *p);   /* processes */
 size_t pool_held(const struct pool *p);    /* jobs with executors */
+/* One process, as those who look see it. */
+struct pool_view {
+    int pid;
+    enum { POOL_STARTING, POOL_IDLE, POOL_BUSY, POOL_LEAVING } state;
+    struct job *running; /* NULL: none */
+    int64_t started_ms;  /* of it; monotonic */
+    int64_t memory_bytes; /* its own, at the last look */
+};
+void pool_each(const struct pool *p, void (*fn)(void *ctx, const struct pool_view *v), void *ctx);
 /* Whether this executor (by address) is still in the pool. */
 bool pool_has(const struct pool *p, const struct executor *x);
 

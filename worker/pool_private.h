@@ -47,6 +47,7 @@ struct executor {
     int64_t started_ms;
     uint32_t asked_seq; /* the job whose soft limit was told */
     int64_t jobs_run;
+    int64_t memory_bytes; /* its own, at the last look */
     int64_t born_ms;
     int64_t goodbye_ms; /* 0: not yet told to exit */
     char why[128];      /* why we killed it; empty: it died by itself */

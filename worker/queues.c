@@ -27,6 +27,7 @@ static void free_shard(struct shard *shard)
         return;
     for (size_t k = 0; k < LANE_COUNT; k++)
         mem_free(shard->lanes[k].suspects);
+    buf_done(&shard->published.events);
     lease_free(shard->lease);
     map_free(shard->held);
     keys_done(&shard->keys);
@@ -61,6 +62,8 @@ int queues_reset_shard(struct shard *shard, jobq_err *err)
     shard->register_due_ms = 0;
     shard->moving = shard->sweeping = shard->walking = false;
     shard->quick_audits = 0;
+    shard->published.info_hash = 0;
+    shard->published.info_due_ms = 0;
     return JOBQ_OK;
 }
 
@@ -76,6 +79,7 @@ static int add_shard(struct supervisor *s, const char *queue, unsigned partition
     if (!shard)
         return error_set(err, JOBQ_ENOMEM, "out of memory");
     shard->sup = s;
+    buf_init(&shard->published.events, 0);
     if (!(shard->held = map_new())) {
         rc = error_set(err, JOBQ_ENOMEM, "out of memory");
         goto out;

@@ -20,6 +20,7 @@
 #include "worker/dispatch.h"
 #include "worker/drain.h"
 #include "worker/job.h"
+#include "worker/publish.h"
 
 struct identity;
 struct lease;
@@ -71,6 +72,7 @@ struct shard {
     int64_t move_due_ms, sweep_due_ms, audit_due_ms, park_due_ms, register_due_ms;
     unsigned quick_audits; /* still to do after a broken link */
     struct entry_id parked_cursor;
+    struct shard_published published;
 };
 
 struct held_key {
@@ -147,6 +149,9 @@ struct supervisor {
     int64_t queues_due_ms;
     bool asking_queues;
     bool scripts_loading;
+
+    int64_t started_ms; /* monotonic */
+    struct published published;
 
     size_t leaving; /* partitions whose leave is not answered */
     unsigned sent;  /* enum sent_now: what this turn writes, for the crash points after the

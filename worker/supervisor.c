@@ -20,6 +20,7 @@
 #include "worker/executors.h"
 #include "worker/identity.h"
 #include "worker/lease.h"
+#include "worker/observe.h"
 #include "worker/link.h"
 #include "worker/pool.h"
 #include "worker/queues.h"
@@ -169,6 +170,7 @@ static void perform(struct supervisor *s, const struct dispatch_action *a)
     switch (a->act) {
     case DISPATCH_HAND:
         CRASH_POINT("claim.before_hand");
+        observe_handed(s, CONTAINER_OF(a->job, struct job, turn));
         pool_hand(s->pool, x, CONTAINER_OF(a->job, struct job, turn));
         break;
     case DISPATCH_READ:
@@ -266,6 +268,7 @@ static int64_t next_due(struct supervisor *s, int64_t now)
     due = MIN(due, outcome_due_ms(s));
     due = MIN(due, watch_due_ms(s, now));
     due = MIN(due, reading_due_ms(s));
+    due = MIN(due, publish_due_ms(s));
     due = MIN(due, s->said_ms + 60000);
     if (link_is_up(s->command))
         due = MIN(due, s->asking_queues ? DUE_NEVER : s->queues_due_ms);
@@ -290,6 +293,8 @@ static void on_turn_end(void *ctx, int64_t now_ms)
         queues_ask(s, now_ms);
         watch_run(s, now_ms);
     }
+    if (link_is_up(s->command))
+        publish_run(s, now_ms);
     reading_check(s, now_ms);
     run_dispatch(s, now_ms);
     outcome_retry_children(s);
@@ -353,6 +358,7 @@ static int set_up(struct supervisor *s, jobq_err *err)
         return rc;
     if ((rc = loop_new(&s->loop, err)) || (rc = watch_signals(s, err)))
         return rc;
+    s->started_ms = loop_now(s->loop);
     if ((rc = loop_timer_new(s->loop, on_timer, s, &s->timer, err)))
         return rc;
     /* Before the links: what is appended at the end of the turn leaves in the same turn. */
@@ -382,6 +388,7 @@ static void tear_down(struct supervisor *s)
     map_free(s->types);
     mem_free(s->types_text);
     reading_free(s);
+    publish_free(s);
     identity_close(s->identity);
     worker_config_free(s->config);
     mem_free(s);

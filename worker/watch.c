@@ -10,6 +10,7 @@
 #include "worker/audit.h"
 #include "worker/config.h"
 #include "worker/lease.h"
+#include "worker/observe.h"
 #include "worker/peers.h"
 #include "worker/ticket.h"
 
@@ -214,6 +215,7 @@ static void on_unpark(void *ctx, void *data, const struct redisReply *r)
     if (ticket_is_current(t) && r) {
         int rc = claim_unpark_reply(r, &moved, &err);
         if (ticket_accept(s, r, rc, "unpark", &err) && moved) {
+            observe_unparked(t->shard, moved);
             log_event(LOG_INFO, "unparked", LOG_STR("queue", t->shard->keys.queue),
                       LOG_INT("jobs", moved), LOG_END);
             t->shard->park_due_ms =

@@ -57,8 +57,7 @@ local function take_over(lanes, consumer, patch)
 end
 
 -- Consumers go only when they own nothing, in the call that saw it.
-local function forget(lanes, alive, types, consumer)
+local function forget(lanes, hashes, consumer)
   for _, lane in ipairs(lanes) do soft_call('XGROUP', 'DELCONSUMER', lane, 'jobq', consumer) end
-  redis.call('HDEL', alive, consumer)
-  redis.call('HDEL', types, consumer)
+  for _, hash in ipairs(hashes) do redis.call('HDEL', hash, consumer) end
 end

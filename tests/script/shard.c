@@ -271,7 +271,7 @@ int beat(struct shard *s, const char *name, struct claim_beat *out)
     redisReply *r;
     int rc;
 
-    claim_beat(&s->out, &s->k, name);
+    claim_beat(&s->out, &s->k, name, NULL, 0);
     r = shard_call(s);
     rc = claim_beat_reply(r, &b, NULL);
     cr_assert(rc == JOBQ_OK || rc == JOBQ_EFENCED);

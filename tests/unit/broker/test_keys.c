@@ -27,6 +27,8 @@ Test(keys, spells_every_key_of_a_partition)
     cr_assert_str_eq(k.types, "jobq:{mail.out:12}:types");
     cr_assert_str_eq(k.cancelled, "jobq:{mail.out:12}:cancelled");
     cr_assert_str_eq(k.wake, "jobq:{mail.out:12}:wake");
+    cr_assert_str_eq(k.info, "jobq:{mail.out:12}:info");
+    cr_assert_str_eq(k.events, "jobq:{mail.out:12}:events");
     cr_assert_eq(keys_stats(&k, 29000000, out, sizeof(out)),
                  strlen("jobq:{mail.out:12}:stats:29000000"));
     cr_assert_str_eq(out, "jobq:{mail.out:12}:stats:29000000");

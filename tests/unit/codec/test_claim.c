@@ -105,10 +105,13 @@ Test(claim, writes_calls_as_the_scripts_want_them)
 
     claim_register(&out, &k, "me", "a b");
     assert_script(SCRIPT_REGISTER, "6 jobq:{mail:0}:alive jobq:{mail:0}:types " LANES "me a b ");
-    claim_beat(&out, &k, "me");
+    claim_beat(&out, &k, "me", NULL, 0);
     assert_script(SCRIPT_BEAT, "1 jobq:{mail:0}:alive me ");
+    claim_beat(&out, &k, "me", "{}", 2);
+    assert_script(SCRIPT_BEAT, "2 jobq:{mail:0}:alive jobq:{mail:0}:info me {} ");
     claim_leave(&out, &k, "me");
-    assert_script(SCRIPT_LEAVE, "6 " LANES "jobq:{mail:0}:alive jobq:{mail:0}:types me ");
+    assert_script(SCRIPT_LEAVE, "7 " LANES
+                  "jobq:{mail:0}:alive jobq:{mail:0}:types jobq:{mail:0}:info me ");
     claim_move(&out, &k, "me", 28);
     assert_script(SCRIPT_MOVE,
                   "8 jobq:{mail:0}:later jobq:{mail:0}:held jobq:{mail:0}:dead jobq:{mail:0}:alive "
@@ -118,8 +121,9 @@ Test(claim, writes_calls_as_the_scripts_want_them)
     assert_script(SCRIPT_FENCE, "1 jobq:{mail:0}:alive me you 12 ");
     claim_reap(&out, &k, "me", "you", 28, 20);
     assert_script(SCRIPT_REAP,
-                  "7 " LANES
-                  "jobq:{mail:0}:alive jobq:{mail:0}:types jobq:{mail:0}:stats:28 me you 20 ");
+                  "8 " LANES
+                  "jobq:{mail:0}:alive jobq:{mail:0}:types jobq:{mail:0}:stats:28 "
+                  "jobq:{mail:0}:info me you 20 ");
     claim_sweep(&out, &k, "me");
     assert_script(SCRIPT_SWEEP, "5 " LANES "jobq:{mail:0}:alive me ");
     claim_unpark(&out, &k, "me", ids, 2);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * observe: the one place where what happens in jobd is noted for those who look: numbers of
+ * /metrics (worker/metrics.h), durations and events in Redis (worker/publish.h). Nothing here
+ * decides anything. Cheap: each call is a few additions. Single thread.
+ */
+#ifndef WORKER_OBSERVE_H
+#define WORKER_OBSERVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+
+struct job;
+struct shard;
+struct supervisor;
+
+/* A job goes to an executor. One that comes back and goes again counts once. */
+void observe_handed(struct supervisor *s, struct job *j);
+/* Its handler has come to an end, of its own will or not; run_us is set. */
+void observe_ran(struct supervisor *s, const struct job *j);
+/* Its outcome is decided: it succeeded; or failed tells what becomes of it. */
+void observe_succeeded(struct supervisor *s, const struct job *j);
+void observe_failed(struct supervisor *s, const struct job *j, const char *text, size_t text_len);
+/* What was done for others. */
+void observe_peer_fenced(struct shard *shard, const char *victim);
+void observe_reaped(struct shard *shard, const char *victim, int64_t jobs);
+void observe_unparked(struct shard *shard, int64_t jobs);
+
+#endif
