@@ -8,6 +8,8 @@
 #ifndef WORKER_HANDLERS_MAIL_FAULT_H
 #define WORKER_HANDLERS_MAIL_FAULT_H
 
+#include <stdbool.h>
+
 enum mail_fault_kind {
     MAIL_FAULT_NONE = 0,
     /* A template file is missing, broken, unreadable, or what it makes is too long. Every mail of
@@ -28,10 +30,10 @@ struct mail_fault {
 
 /* Fills *why (NULL is fine); control characters in the text become '?'. Returns false, so: return
  * mail_fault_set(…). */
-_Bool mail_fault_set(struct mail_fault *why, enum mail_fault_kind kind, const char *format, ...)
+bool mail_fault_set(struct mail_fault *why, enum mail_fault_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Puts "text: " before what is there. Returns false. */
-_Bool mail_fault_prefix(struct mail_fault *why, const char *format, ...)
+bool mail_fault_prefix(struct mail_fault *why, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

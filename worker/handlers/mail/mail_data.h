@@ -43,9 +43,8 @@ struct mail_data {
 const char *const *mail_data_names(void);
 
 /*
- * The data as nested objects; every text went through header_clean(), save that forum.footer keeps
- * its line ends. Caller frees with json_decref(). NULL: no memory (why->kind MAIL_FAULT_SYSTEM), or
- * a text is not UTF-8 (MAIL_FAULT_DATA).
+ * The data as nested objects; every text went through header_clean(). Caller frees with
+ * json_decref(). NULL: no memory (MAIL_FAULT_SYSTEM).
  */
 json_t *mail_data_json(const struct mail_data *data, struct mail_fault *why);
 

@@ -20,7 +20,7 @@
 #include "worker/handlers/mail/fault.h"
 #include "worker/handlers/mail/mail_data.h"
 
-#define TEMPLATE_SUBJECT_MAX 900        /* bytes */
+#define TEMPLATE_SUBJECT_MAX 4096       /* bytes */
 #define TEMPLATE_PART_MAX (256u * 1024) /* bytes of a rendered text or HTML part */
 #define TEMPLATE_LANGUAGE_MAX 16
 
