@@ -265,13 +265,13 @@ int join(struct shard *s, const char *name)
     return rc;
 }
 
-int beat(struct shard *s, const char *name, struct claim_beat *out)
+static int beat_with(struct shard *s, const char *name, const char *info, struct claim_beat *out)
 {
     struct claim_beat b = {0};
     redisReply *r;
     int rc;
 
-    claim_beat(&s->out, &s->k, name, NULL, 0);
+    claim_beat(&s->out, &s->k, name, info, info ? strlen(info) : 0);
     r = shard_call(s);
     rc = claim_beat_reply(r, &b, NULL);
     cr_assert(rc == JOBQ_OK || rc == JOBQ_EFENCED);
@@ -280,6 +280,16 @@ int beat(struct shard *s, const char *name, struct claim_beat *out)
     if (out)
         *out = b;
     return rc;
+}
+
+int beat(struct shard *s, const char *name, struct claim_beat *out)
+{
+    return beat_with(s, name, NULL, out);
+}
+
+int beat_saying(struct shard *s, const char *name, const char *info)
+{
+    return beat_with(s, name, info, NULL);
 }
 
 int64_t counter_of(struct shard *s, const char *name)

@@ -70,6 +70,7 @@ int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, c
 int join(struct shard *s, const char *name);
 int beat(struct shard *s, const char *name,
          struct claim_beat *out); /* out may be NULL; no peers then */
+int beat_saying(struct shard *s, const char *name, const char *info); /* beat with that for `info` */
 int64_t counter_of(struct shard *s, const char *name);               /* of a living one */
 void take(struct shard *s, const char *name, enum lane lane, size_t count, struct taken *out);
 /* XREADGROUP whose answer nobody sees; how many entries it brought. */

@@ -72,6 +72,33 @@ Test(membership, tells_the_time_and_the_peers_with_each_beat)
     cr_assert_eq(counter_of(&s, "b"), 0);
 }
 
+/* What somebody says of itself lives as long as it does, and costs no beat. */
+Test(membership, says_something_of_itself_with_a_beat)
+{
+    bool more;
+    int64_t n;
+
+    cr_assert_eq(beat_saying(&s, "a", "{\"of\":\"a\"}"), JOBQ_OK);
+    cr_assert_eq(beat_saying(&s, "b", "{}"), JOBQ_OK);
+    cr_assert_str_eq(shard_text(&s, "HGET %s a", s.k.info), "{\"of\":\"a\"}");
+    cr_assert_eq(beat(&s, "a", NULL), JOBQ_OK);
+    cr_assert_eq(shard_int(&s, "HLEN %s", s.k.info), 2, "a beat that says nothing new takes nothing back");
+    cr_assert_eq(bury(&s, "b", "a"), 0);
+    cr_assert_eq(shard_int(&s, "HEXISTS %s a", s.k.info), 0);
+    cr_assert_eq(beat_saying(&s, "a", "{}"), JOBQ_EFENCED);
+    cr_assert_eq(shard_int(&s, "HEXISTS %s a", s.k.info), 0, "a zombie says nothing");
+    cr_assert_eq(leave(&s, "b", &more, &n), JOBQ_OK);
+    cr_assert_eq(shard_int(&s, "EXISTS %s", s.k.info), 0);
+}
+
+Test(membership, beats_even_if_what_it_says_cannot_be_kept)
+{
+    shard_run(&s, "SET %s x", s.k.info);
+    cr_assert_eq(beat_saying(&s, "a", "{}"), JOBQ_OK);
+    cr_assert_eq(counter_of(&s, "a"), 1);
+    shard_run(&s, "DEL %s", s.k.info);
+}
+
 /* ◆ delivery.md 4: a bare HINCRBY revives a zombie. */
 Test(membership, revives_nobody_by_a_beat)
 {

@@ -80,7 +80,9 @@ Test(publish, says_who_works_on_what)
 {
     struct scene *s = scene_new(0);
     long long before = redis_now_ms(s);
-    struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.executors = 3, .lease = "1s"});
+    struct jobd *j = scene_jobd(
+        s, 0,
+        (struct jobd_options){.executors = 3, .lease = "1s", .extra = "drain_grace = \"1s\";"});
 
     json_t *info = wait_info((struct wanted){.s = s, .state = "ready"});
     cr_assert_eq(number_in(info, "v"), 1);
