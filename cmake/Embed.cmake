@@ -15,12 +15,13 @@ function(jobq_embed_lua)
     VERBATIM)
 endfunction()
 
-# jobq_embed_text(OUTPUT file.c NAME symbol FILE path): a text file as a C string.
+# jobq_embed_text(OUTPUT file.c NAME symbol FILE path INCLUDES paths…): a text file as a C string. A line "--@include name" is
+# replaced by that file of the same directory.
 set(JOBQ_EMBED_TEXT_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/EmbedText.cmake)
 function(jobq_embed_text)
-  cmake_parse_arguments(E "" "OUTPUT;NAME;FILE" "" ${ARGN})
+  cmake_parse_arguments(E "" "OUTPUT;NAME;FILE" "INCLUDES" ${ARGN})
   add_custom_command(OUTPUT ${E_OUTPUT}
     COMMAND ${CMAKE_COMMAND} -DINPUT=${E_FILE} -DNAME=${E_NAME} -DOUTPUT=${E_OUTPUT} -P ${JOBQ_EMBED_TEXT_SCRIPT}
-    DEPENDS ${E_FILE} ${JOBQ_EMBED_TEXT_SCRIPT}
+    DEPENDS ${E_FILE} ${E_INCLUDES} ${JOBQ_EMBED_TEXT_SCRIPT}
     VERBATIM)
 endfunction()

@@ -1,9 +1,20 @@
 # Run as: cmake -DINPUT=schema.sql -DNAME=symbol -DOUTPUT=schema.c -P EmbedText.cmake
 #
-# Writes a text file as the C string const char NAME[].
+# Writes a text file as the C string const char NAME[]. A line "--@include other.sql" is replaced by that file of the same
+# directory; included files do not include.
 cmake_minimum_required(VERSION 3.22)
 
 file(READ "${INPUT}" text)
+get_filename_component(directory "${INPUT}" DIRECTORY)
+foreach(round RANGE 20)
+  if("\n${text}" MATCHES "\n(--@include +([A-Za-z0-9_.]+))\n")
+    set(line "${CMAKE_MATCH_1}\n")
+    file(READ "${directory}/${CMAKE_MATCH_2}" included)
+    string(REPLACE "${line}" "${included}" text "${text}")
+  elseif("\n${text}" MATCHES "\n *--@include")
+    message(FATAL_ERROR "${INPUT}: a line with --@include must be exactly: --@include name")
+  endif()
+endforeach()
 string(REPLACE "\\" "\\\\" text "${text}")
 string(REPLACE "\"" "\\\"" text "${text}")
 string(REPLACE "\n" "\\n\"\n    \"" text "${text}")

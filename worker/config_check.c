@@ -64,12 +64,15 @@ int config_take_names(struct worker_config *c, jobq_err *err)
     c->key_prefix = conf_string(c->conf, "key_prefix");
     c->instance = conf_string(c->conf, "instance");
     const char *state_dir = conf_string(c->conf, "state_dir");
+    const char *mail_queue = conf_string(c->conf, "mail.queue");
     if (!c->schema || !is_word(c->schema, 63, "_", "0123456789"))
         return refuse(c, "schema", "must be a name of letters, digits and _", err);
     if (!c->instance || !is_word(c->instance, 64, "_.-", ".-"))
         return refuse(c, "instance", "must be 1 to 64 of letters, digits, _ . -", err);
     if (!c->key_prefix)
         return refuse(c, "key_prefix", "must not be empty", err);
+    if (mail_queue && !text_is_name(mail_queue, strlen(mail_queue)))
+        return refuse(c, "mail.queue", "must be " ALPHABET, err);
     if (!state_dir)
         return refuse(c, "state_dir", "must not be empty", err);
     char *dir = config_text(c, state_dir);

@@ -151,6 +151,8 @@ Test(config, refuses_what_contradicts_itself)
                    "jobd.conf:1: schema: must be a name of letters, digits and _");
     expect_refusal("schema = \"1a\";",
                    "jobd.conf:1: schema: must be a name of letters, digits and _");
+    expect_refusal("mail = { queue = \"Mail\"; };",
+                   "jobd.conf:1: mail.queue: must be 1 to 64 of a-z 0-9 _ . : -");
     expect_refusal("state_dir = \"\";", "jobd.conf:1: state_dir: must not be empty");
     expect_refusal("key_prefix = \"\";", "jobd.conf:1: key_prefix: must not be empty");
     expect_refusal("lane_order = \"any\";",

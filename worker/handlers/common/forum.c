@@ -2,10 +2,9 @@
 /* forum: see forum.h. */
 #include "worker/handlers/common/forum.h"
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 #include <string.h>
-
-#include <libpq-fe.h>
 
 #include "worker/handlers/common/text.h"
 
@@ -34,7 +33,8 @@
     "misago_users_user.posts,misago_users_user.followers,misago_users_user.following,"             \
     "misago_users_user_follows.from_user_id,misago_users_user_follows.to_user_id"
 
-static const char columns_039[] = "{" COMMON_COLUMNS ","
+static const char columns_039[] =
+    "{" COMMON_COLUMNS ","
     "misago_threads_thread.started_on,misago_threads_thread.last_post_on,"
     "misago_threads_thread.last_post_is_event,"
     "misago_threads_post.posted_on,misago_threads_post.is_event,"
@@ -42,7 +42,8 @@ static const char columns_039[] = "{" COMMON_COLUMNS ","
     "misago_categories_category.last_post_on,"
     "misago_threads_poll.thread_id}";
 
-static const char columns_040[] = "{" COMMON_COLUMNS ","
+static const char columns_040[] =
+    "{" COMMON_COLUMNS ","
     "misago_threads_thread.started_at,misago_threads_thread.last_posted_at,"
     "misago_threads_thread.solution_id,misago_threads_thread.solution_posted_at,"
     "misago_threads_thread.solution_by_id,misago_threads_thread.solution_by_name,"
@@ -57,7 +58,7 @@ static const char columns_040[] = "{" COMMON_COLUMNS ","
     "misago_threadevents_threadevent.thread_id,misago_polls_poll.thread_id}";
 
 /* One row: is the table there, which of the two marks it has, and the search path for the text.
-   */
+ */
 static const char marks_sql[] =
     "SELECT to_regclass('misago_threads_thread') IS NOT NULL,"
     " EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('misago_threads_thread')"
@@ -102,11 +103,30 @@ static enum forum_version read_marks(const PGresult *r, char *text, size_t text_
     return FORUM_UNKNOWN;
 }
 
+int forum_require(PGconn *conn, enum forum_version version, const char *columns, char *text,
+                  size_t text_size, struct pg_failure *why)
+{
+    const char *params[1] = {columns};
+    PGresult *r = pg_query(conn, missing_sql, 1, params, why);
+    int missing;
+
+    if (!r) {
+        return -1;
+    }
+    missing = PQntuples(r);
+    if (missing > 0) {
+        text_format(text, text_size, "unknown forum schema: it looks like %s, but %s is missing",
+                    version == FORUM_039 ? "0.39" : "0.40", PQgetvalue(r, 0, 0));
+    }
+    PQclear(r);
+    return missing;
+}
+
 int forum_probe(PGconn *conn, enum forum_version *out, char *text, size_t text_size,
                 struct pg_failure *why)
 {
     enum forum_version version;
-    const char *params[1];
+    int missing;
     PGresult *r = pg_query(conn, marks_sql, 0, NULL, why);
 
     if (!r) {
@@ -115,18 +135,14 @@ int forum_probe(PGconn *conn, enum forum_version *out, char *text, size_t text_s
     version = read_marks(r, text, text_size);
     PQclear(r);
     if (version != FORUM_UNKNOWN) {
-        params[0] = version == FORUM_039 ? columns_039 : columns_040;
-        r = pg_query(conn, missing_sql, 1, params, why);
-        if (!r) {
+        missing = forum_require(conn, version, version == FORUM_039 ? columns_039 : columns_040,
+                                text, text_size, why);
+        if (missing < 0) {
             return -1;
         }
-        if (PQntuples(r) > 0) {
-            text_format(text, text_size,
-                        "unknown forum schema: it looks like %s, but %s is missing",
-                        version == FORUM_039 ? "0.39" : "0.40", PQgetvalue(r, 0, 0));
+        if (missing > 0) {
             version = FORUM_UNKNOWN;
         }
-        PQclear(r);
     }
     *out = version;
     return 0;

@@ -28,4 +28,12 @@ enum forum_version {
 int forum_probe(struct pg_conn *conn, enum forum_version *out, char *text, size_t text_size,
                 struct pg_failure *why);
 
+/*
+ * 0: all the columns are there; columns is a PostgreSQL array of "table.column" texts. 1: not all,
+ * and text (one line) says which is missing. -1: a statement failed. For what a module needs
+ * besides.
+ */
+int forum_require(struct pg_conn *conn, enum forum_version version, const char *columns, char *text,
+                  size_t text_size, struct pg_failure *why);
+
 #endif
