@@ -20,6 +20,9 @@
 #define V039 "0.39"
 #define V040 "0.40"
 
+/* Those of the fixture, whatever its size. */
+#define CATEGORIES 19
+
 #define RECOUNT "stats.recount"
 #define RECOUNT_ALL "stats.recount_all"
 

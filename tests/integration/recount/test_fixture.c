@@ -3,6 +3,7 @@
  * kind of fault. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <criterion/criterion.h>
 
@@ -213,6 +214,24 @@ Test(fixture, holds_all_that_a_forum_has)
         "misago_categories_category WHERE threads = 0 AND special_role IS NULL",
         "misago_categories_category WHERE level = 2",
         "misago_categories_rolecategoryacl WHERE category_id = 10 AND category_role_id = 4",
+        "misago_users_user WHERE NOT is_active",
+        "misago_users_user WHERE rank_id IS NULL",
+        "misago_users_user WHERE unread_notifications > 0",
+        "misago_users_user u WHERE NOT EXISTS (SELECT FROM misago_users_user_roles r "
+        "WHERE r.user_id = u.id AND r.role_id = 1)",
+        "misago_notifications_watchedthread WHERE send_emails",
+        "misago_notifications_watchedthread WHERE NOT send_emails",
+        "misago_notifications_watchedthread w WHERE EXISTS (SELECT FROM "
+        "misago_notifications_watchedthread o WHERE o.thread_id = w.thread_id "
+        "AND o.user_id = w.user_id AND o.id <> w.id)",
+        "misago_notifications_notification WHERE verb = 'REPLIED' AND NOT is_read",
+        "misago_notifications_notification WHERE verb = 'INVITED' AND is_read",
+        "misago_users_ban WHERE check_type = 0 AND expires_on < now()",
+        "misago_users_ban WHERE check_type = 1 AND registration_only",
+        "misago_users_ban WHERE banned_value LIKE '%*%' AND check_type = 1",
+        "misago_users_bancache WHERE ban_id IS NULL",
+        "misago_users_bancache b WHERE cache_version <> (SELECT version FROM "
+        "misago_cache_cacheversion c WHERE c.cache = 'bans')",
         NULL,
     };
     struct forum *f = forum_start(V039);
@@ -220,7 +239,15 @@ Test(fixture, holds_all_that_a_forum_has)
     for (size_t i = 0; some[i]; i++) {
         cr_assert_gt(pg_int(f->pg, "SELECT count(*) FROM %s", some[i]), 0, "%s", some[i]);
     }
+    cr_assert_eq(pg_int(f->pg, "SELECT count(*) FROM misago_users_user u"
+                               " WHERE unread_notifications <> (SELECT count(*)"
+                               " FROM misago_notifications_notification n"
+                               " WHERE n.user_id = u.id AND NOT n.is_read)"),
+                 0);
     forum_load(f, "upgrade-0.40.sql");
+    cr_assert_gt(pg_int(f->pg, "SELECT count(*) FROM misago_users_user"
+                               " WHERE 3 = ANY (groups_ids) AND 6 = ANY (groups_ids)"),
+                 0);
     cr_assert_gt(pg_int(f->pg, "SELECT count(*) FROM misago_threadevents_threadevent"), 0);
     cr_assert_gt(
         pg_int(f->pg, "SELECT count(*) FROM misago_threads_thread WHERE solution_id IS NOT NULL"),
@@ -255,6 +282,8 @@ Test(fixture, its_loader_refuses_what_makes_no_sense)
                     (const char *[]){ load, db, "--posts", "999", NULL });
     loader_must_say(2, "--version: 0.39 or 0.40",
                     (const char *[]){ load, db, "--version", "0.27", NULL });
+    loader_must_say(2, "--media: no directory /nowhere",
+                    (const char *[]){ load, db, "--media", "/nowhere", NULL });
     loader_must_say(69, "psql: error", (const char *[]){ load, "host=/nowhere dbname=test", NULL });
     cr_assert_eq(pg_int(f->pg, "SELECT count(*) FROM pg_class WHERE relname LIKE 'misago%%'"), 0);
 
@@ -265,19 +294,72 @@ Test(fixture, its_loader_refuses_what_makes_no_sense)
     forum_stop(f);
 }
 
-Test(fixture, loads_at_its_smallest)
+/* Enough users for threads with a crowd of watchers: one post tells nearly all of them. */
+Test(fixture, has_crowds_where_there_are_users_enough)
 {
     struct forum *f = forum_start_empty();
     char *out = NULL;
 
-    cr_assert_eq(run_command(&out, NULL,
-                             (const char *[]){ source_path("contrib/forum/fixture/load.sh"),
-                                               f->pg->conninfo, "--threads", "20", "--posts", "20",
-                                               "--users", "10", "--seed", "7", NULL }),
-                 0, "%s", out);
+    cr_assert_eq(
+        run_command(&out, NULL,
+                    (const char *[]){ source_path("contrib/forum/fixture/load.sh"), f->pg->conninfo,
+                                     "--threads", "20", "--posts", "400", "--users", "2000", NULL }),
+        0, "%s", out);
+    free(out);
+    for (int thread = 1; thread <= 2; thread++) {
+        cr_assert_gt(pg_int(f->pg,
+                            "SELECT count(*) FROM misago_notifications_watchedthread"
+                            " WHERE thread_id = %d",
+                            thread),
+                     1780);
+    }
+    forum_stop(f);
+}
+
+/* Each of users' images is where the database has it, and is the image it says. */
+static void must_have_media(struct forum *f, const char *root)
+{
+    long long files = pg_int(f->pg, "SELECT count(*) FROM fixture_media");
+
+    cr_assert_gt(files, 5);
+    cr_assert_eq(pg_int(f->pg, "SELECT count(*) FROM misago_users_user u WHERE avatar_tmp <> ''"
+                               " AND NOT EXISTS (SELECT FROM fixture_media m"
+                               " WHERE m.path = u.avatar_tmp)"),
+                 0);
+    for (long long i = 0; i < files; i++) {
+        char *path =
+            pg_str(f->pg, "SELECT path FROM fixture_media ORDER BY path LIMIT 1 OFFSET %lld", i);
+        char *file = pg_str(f->pg, "SELECT file FROM fixture_media WHERE path = '%s'", path);
+        char *image = strdup(source_path(fmt("contrib/forum/fixture/media/%s", file)));
+        const char *const cmp[] = { "cmp", image, fmt("%s/%s", root, path), NULL };
+        char *out = NULL;
+
+        cr_assert_eq(run_command(&out, NULL, cmp), 0, "%s", out);
+        free(out);
+        free(image);
+        free(file);
+        free(path);
+    }
+}
+
+Test(fixture, loads_at_its_smallest)
+{
+    struct forum *f = forum_start_empty();
+    char *root = strdup(fmt("%s/media root", tmp_dir()));
+    char *out = NULL;
+
+    cr_assert_eq(mkdir(root, 0700), 0);
+    cr_assert_eq(
+        run_command(&out, NULL,
+                    (const char *[]){ source_path("contrib/forum/fixture/load.sh"), f->pg->conninfo,
+                                     "--threads", "20", "--posts", "20", "--users", "10", "--seed",
+                                     "7", "--media", root, NULL }),
+        0, "%s", out);
     cr_assert_str_empty(out);
     free(out);
     cr_assert_eq(pg_int(f->pg, "SELECT count(*) FROM misago_threads_thread WHERE replies = 0"), 20);
     forum_must_be_right(f);
+    must_have_media(f, root);
+    free(root);
     forum_stop(f);
 }

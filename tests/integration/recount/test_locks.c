@@ -117,7 +117,7 @@ Test(recount, does_not_wait_for_categories_that_are_right)
 
     session_do(forum, "BEGIN");
     session_do(forum, "UPDATE misago_categories_category SET name = name || '!'");
-    must_recount_all(f, "categories", 14, 0, 1);
+    must_recount_all(f, "categories", CATEGORIES, 0, 1);
     session_do(forum, "ROLLBACK");
     PQfinish(forum);
     forum_stop(f);
