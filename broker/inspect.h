@@ -27,9 +27,9 @@ struct redisReply;
 
 /* How to look. Borrows both pointers. */
 struct inspect {
-    struct conn *conn;    /* ready */
-    const char *prefix;   /* of every key; NULL: the default */
-    int64_t deadline_ms;  /* monotonic */
+    struct conn *conn;   /* ready */
+    const char *prefix;  /* of every key; NULL: the default */
+    int64_t deadline_ms; /* monotonic */
 };
 
 /* ---- the server ---- */
@@ -37,10 +37,10 @@ struct inspect {
 struct inspect_server {
     char version[32];
     int major, minor;
-    char role[16];            /* "master", "slave" */
+    char role[16]; /* "master", "slave" */
     char maxmemory_policy[32];
     bool aof_enabled;
-    int64_t clock_ms;         /* Redis's Unix time */
+    int64_t clock_ms; /* Redis's Unix time */
 };
 /* JOBQ_EPROTO: INFO misses one of these. */
 MUST_CHECK int inspect_server(const struct inspect *in, struct inspect_server *out, jobq_err *err);
@@ -57,10 +57,10 @@ MUST_CHECK int inspect_queues(const struct inspect *in, struct inspect_queue **o
                               jobq_err *err);
 
 struct inspect_lane {
-    int64_t waiting;    /* not claimed yet */
-    bool exact;         /* false: Redis cannot tell any more, waiting is an upper bound */
-    int64_t claimed;    /* by a worker, not finished */
-    int64_t oldest_ms;  /* entry time of the oldest waiting job; -1: none */
+    int64_t waiting;   /* not claimed yet */
+    bool exact;        /* false: Redis cannot tell any more, waiting is an upper bound */
+    int64_t claimed;   /* by a worker, not finished */
+    int64_t oldest_ms; /* entry time of the oldest waiting job; -1: none */
 };
 struct inspect_shard {
     struct inspect_lane lanes[LANE_COUNT];
@@ -74,14 +74,14 @@ MUST_CHECK int inspect_shard(const struct inspect *in, const struct shard_keys *
 /* ---- workers ---- */
 
 struct inspect_worker {
-    char *name;        /* the incarnation */
-    char *types;       /* space-separated; NULL: not told */
-    bool registered;   /* in `alive`; false: only a consumer, to be swept */
-    bool fenced;       /* declared dead in at least one partition */
-    bool subscribed;   /* its subscriber connection is there now */
+    char *name;         /* the incarnation */
+    char *types;        /* space-separated; NULL: not told */
+    bool registered;    /* in `alive`; false: only a consumer, to be swept */
+    bool fenced;        /* declared dead in at least one partition */
+    bool subscribed;    /* its subscriber connection is there now */
     int64_t partitions; /* in which it was seen */
-    int64_t claimed;   /* jobs it holds */
-    int64_t idle_ms;   /* since it last asked for jobs; -1: never did */
+    int64_t claimed;    /* jobs it holds */
+    int64_t idle_ms;    /* since it last asked for jobs; -1: never did */
 };
 /* Of the n partitions, by name. Caller frees with inspect_workers_free(). */
 MUST_CHECK int inspect_workers(const struct inspect *in, const struct shard_keys *k, size_t n,
@@ -114,8 +114,8 @@ void inspect_place_format(const struct inspect_place *p, char out[INSPECT_PLACE_
 
 enum inspect_state {
     INSPECT_QUEUED,
-    INSPECT_CLAIMED,   /* a worker holds it: about to run, or running */
-    INSPECT_FINISHED,  /* acknowledged; the entry is only not trimmed yet */
+    INSPECT_CLAIMED,  /* a worker holds it: about to run, or running */
+    INSPECT_FINISHED, /* acknowledged; the entry is only not trimmed yet */
     INSPECT_DELAYED,
     INSPECT_IS_DEAD,
     INSPECT_IS_PARKED,
@@ -127,16 +127,16 @@ const char *inspect_state_name(enum inspect_state s);
 struct inspect_job {
     struct inspect_place place;
     enum inspect_state state;
-    enum codec_result readable;    /* of h; anything but CODEC_OK: only id may be known, header is
-                                    * empty */
+    enum codec_result readable; /* of h; anything but CODEC_OK: only id may be known, header is
+                                 * empty */
     struct job_header header;
     bool has_id;
     jobq_id id;
     const char *payload, *reason, *error, *by;
     size_t payload_len, reason_len, error_len, by_len;
-    char owner[256];               /* INSPECT_CLAIMED */
-    int64_t idle_ms;               /* INSPECT_CLAIMED: since it was delivered; else -1 */
-    int64_t due_ms;                /* INSPECT_DELAYED; else -1 */
+    char owner[256]; /* INSPECT_CLAIMED */
+    int64_t idle_ms; /* INSPECT_CLAIMED: since it was delivered; else -1 */
+    int64_t due_ms;  /* INSPECT_DELAYED; else -1 */
     struct redisReply *reply;
 };
 void inspect_job_done(struct inspect_job *j);
@@ -147,25 +147,20 @@ MUST_CHECK int inspect_at(const struct inspect *in, const struct inspect_place *
 
 /* How far a search went. */
 struct inspect_looked {
-    int64_t entries;    /* looked at */
-    size_t partitions;  /* in so many partitions */
-    bool whole;         /* every entry of every one of them */
-    int64_t around_ms;  /* if not whole: only those of so many ms around the id's time were all
-                         * looked at */
+    int64_t entries;   /* looked at */
+    size_t partitions; /* in so many partitions */
+    bool whole;        /* every entry of every one of them */
+    int64_t around_ms; /* if not whole: only those of so many ms around the id's time were all
+                        * looked at */
 };
 /*
  * Searches n partitions for an id: lane by lane in windows around the id's own time, then delayed,
  * dead, parked; then wider windows, until max_entries were looked at. A finished copy does not end
- * the search, as a later one may live.
+ * the search, as a later one may live. only is the one place to search (INSPECT_DEAD…), or -1.
  */
 MUST_CHECK int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n,
-                            const jobq_id *id, int64_t max_entries, struct inspect_job *out,
-                            bool *found, struct inspect_looked *looked, jobq_err *err);
-
-/* The newest dead letters of a partition, at most max, newest first. The job is borrowed for the
- * call of fn. */
-typedef void (*inspect_job_fn)(void *ctx, const struct inspect_job *job);
-MUST_CHECK int inspect_dead(const struct inspect *in, const struct shard_keys *k, size_t max,
-                            inspect_job_fn fn, void *ctx, jobq_err *err);
+                            const jobq_id *id, int only, int64_t max_entries,
+                            struct inspect_job *out, bool *found, struct inspect_looked *looked,
+                            jobq_err *err);
 
 #endif

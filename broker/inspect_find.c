@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* inspect: searching for an id, and listing dead letters, page by page; see inspect.h. */
+/* inspect: searching for an id, page by page; see inspect.h. */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,11 +16,7 @@
 #include "broker/reply.h"
 #include "broker/resp.h"
 
-/* A page aims at this many bytes, as entries may be small or of many KiB. */
-#define PAGE_BYTES (512 * 1024)
-#define PAGE_MIN 2
 #define PAGE_FIRST 16
-#define PAGE_MAX 256
 
 /* "(" or nothing, and an entry id. */
 #define BOUND_SIZE (ENTRY_ID_TEXT_SIZE + 1)
@@ -30,30 +26,13 @@ static const int64_t windows_ms[] = {10, 100, 1000, 60 * 1000, 3600 * 1000};
 
 /* ---- pages ---- */
 
-/* How many entries the next page may have, judged by those of this one. */
-static size_t next_page(const struct redisReply *page)
-{
-    size_t sum = 0, n = page->elements;
-    for (size_t i = 0; i < n; i++) {
-        const struct redisReply *e = page->element[i];
-        const struct redisReply *fields =
-            e->type == REDIS_REPLY_ARRAY && e->elements == 2 ? e->element[1] : NULL;
-        for (size_t f = 0;
-             fields != NULL && fields->type == REDIS_REPLY_ARRAY && f < fields->elements; f++)
-            sum += fields->element[f]->len;
-    }
-    return n == 0 ? PAGE_FIRST
-                  : MIN(MAX(PAGE_BYTES / (sum / n + 1), (size_t)PAGE_MIN), (size_t)PAGE_MAX);
-}
-
-/* One page of a stream by XRANGE or XREVRANGE. Caller frees *out with ask_free(). */
-static int ask_page(const struct inspect *in, const char *command, const char *key,
-                    const char *from, const char *to, size_t count, struct redisReply **out,
-                    jobq_err *err)
+/* One page of a stream. Caller frees *out with ask_free(). */
+static int ask_page(const struct inspect *in, const char *key, const char *from, const char *to,
+                    size_t count, struct redisReply **out, jobq_err *err)
 {
     struct buf *b = conn_out(in->conn);
     resp_begin(b, 6);
-    resp_str(b, command);
+    resp_str(b, "XRANGE");
     resp_str(b, key);
     resp_str(b, from);
     resp_str(b, to);
@@ -90,12 +69,13 @@ struct search {
     const struct shard_keys *k; /* n of them */
     size_t n;
     const jobq_id *id;
-    int64_t id_ms;              /* -1: the id tells no time */
+    int64_t id_ms; /* -1: the id tells no time */
+    int only;      /* the one place to search, or -1 */
     int64_t max_entries;
-    int64_t entries;            /* looked at so far */
-    bool *filled;               /* of each partition's streams: holds anything at all */
+    int64_t entries; /* looked at so far */
+    bool *filled;    /* of each partition's streams: holds anything at all */
     bool found;
-    bool has_finished;          /* a finished copy was met: the answer unless a live one is found */
+    bool has_finished; /* a finished copy was met: the answer unless a live one is found */
     size_t finished_shard;
     struct inspect_place finished;
 };
@@ -115,7 +95,8 @@ static int look_for_filled(struct search *s, jobq_err *err)
             return rc;
         for (int where = 0; rc == JOBQ_OK && where < INSPECT_WHERE_COUNT; where++) {
             rc = ask_shape(r[where], REDIS_REPLY_INTEGER, s->k[i].base, err);
-            s->filled[i * INSPECT_WHERE_COUNT + (size_t)where] = r[where]->integer > 0;
+            s->filled[i * INSPECT_WHERE_COUNT + (size_t)where] =
+                r[where]->integer > 0 && (s->only < 0 || s->only == where);
         }
         ask_free(r, INSPECT_WHERE_COUNT);
         if (rc != JOBQ_OK)
@@ -172,15 +153,14 @@ static int search_range(struct search *s, size_t shard, int where, const char *f
     while (rc == JOBQ_OK && !s->found && s->entries < s->max_entries) {
         struct redisReply *page = NULL;
         count = MIN(count, (size_t)(s->max_entries - s->entries));
-        rc = ask_page(s->in, "XRANGE", inspect_stream_key(&s->k[shard], where), from, to, count,
-                      &page, err);
+        rc = ask_page(s->in, inspect_stream_key(&s->k[shard], where), from, to, count, &page, err);
         if (rc != JOBQ_OK)
             return rc;
         bool last = page->elements < count;
         rc = search_page(s, shard, where, page, out, err);
         if (rc == JOBQ_OK && !last)
             rc = set_next(page, from, err);
-        count = next_page(page);
+        count = inspect_next_count((const struct redisReply *const *)&page, 1, page->elements);
         ask_free(&page, 1);
         if (last)
             break;
@@ -247,11 +227,16 @@ static int search_windows(struct search *s, int64_t *around_ms, struct inspect_j
 }
 
 int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n, const jobq_id *id,
-                 int64_t max_entries, struct inspect_job *out, bool *found,
+                 int only, int64_t max_entries, struct inspect_job *out, bool *found,
                  struct inspect_looked *looked, jobq_err *err)
 {
-    struct search s = {
-        .in = in, .k = k, .n = n, .id = id, .id_ms = id_time_ms(id), .max_entries = max_entries};
+    struct search s = {.in = in,
+                       .k = k,
+                       .n = n,
+                       .id = id,
+                       .id_ms = id_time_ms(id),
+                       .only = only,
+                       .max_entries = max_entries};
     int64_t around_ms = 0;
     s.filled = mem_zalloc(n * INSPECT_WHERE_COUNT + 1, sizeof(*s.filled));
     if (s.filled == NULL)
@@ -266,38 +251,9 @@ int inspect_find(const struct inspect *in, const struct shard_keys *k, size_t n,
     if (rc != JOBQ_OK)
         return rc;
     *found = s.found;
-    *looked = (struct inspect_looked){.entries = s.entries, .partitions = n, .whole = around_ms < 0,
+    *looked = (struct inspect_looked){.entries = s.entries,
+                                      .partitions = n,
+                                      .whole = around_ms < 0,
                                       .around_ms = MAX(around_ms, 0)};
     return JOBQ_OK;
-}
-
-/* ---- dead letters ---- */
-
-int inspect_dead(const struct inspect *in, const struct shard_keys *k, size_t max,
-                 inspect_job_fn fn, void *ctx, jobq_err *err)
-{
-    char from[BOUND_SIZE] = "+";
-    size_t given = 0, count = PAGE_FIRST;
-    int rc = JOBQ_OK;
-    while (rc == JOBQ_OK && given < max) {
-        struct redisReply *page = NULL;
-        count = MIN(count, max - given);
-        rc = ask_page(in, "XREVRANGE", k->dead, from, "-", count, &page, err);
-        if (rc != JOBQ_OK)
-            return rc;
-        for (size_t i = 0; i < page->elements; i++) {
-            struct inspect_job job;
-            if (inspect_read_entry(page->element[i], k, INSPECT_DEAD, &job))
-                fn(ctx, &job);
-        }
-        given += page->elements;
-        bool last = page->elements < count;
-        if (!last)
-            rc = set_next(page, from, err);
-        count = next_page(page);
-        ask_free(&page, 1);
-        if (last)
-            break;
-    }
-    return rc;
 }

@@ -163,8 +163,26 @@ bool inspect_read_entry(const struct redisReply *e, const struct shard_keys *k, 
     return true;
 }
 
-/* The last entry delivered to the group; 0-0: none, or no group yet. */
-static struct entry_id last_delivered(const struct redisReply *groups)
+bool inspect_read_held(const struct redisReply *value, const struct shard_keys *k,
+                       const jobq_id *id, int64_t due_ms, struct inspect_job *j)
+{
+    if (value->type != REDIS_REPLY_STRING)
+        return false;
+    start_job(j, k, INSPECT_LATER);
+    j->place.id = *id;
+    j->state = INSPECT_DELAYED;
+    j->due_ms = due_ms;
+    size_t h_len = value->len >= 4 ? load_le32(value->str) : 0;
+    bool fits = value->len >= 4 && h_len <= value->len - 4;
+    read_header(j, fits ? value->str + 4 : NULL, h_len);
+    j->payload = fits ? value->str + 4 + h_len : NULL;
+    j->payload_len = fits ? value->len - 4 - h_len : 0;
+    j->id = *id;
+    j->has_id = true;
+    return true;
+}
+
+struct entry_id inspect_last_delivered(const struct redisReply *groups)
 {
     struct entry_id last = {0, 0};
     for (size_t i = 0; groups->type == REDIS_REPLY_ARRAY && i < groups->elements; i++) {
@@ -205,7 +223,7 @@ static int look_for_owner(const struct inspect *in, const struct shard_keys *k,
         text_sanitize(owner, owner_len, j->owner, sizeof(j->owner));
         (void)!reply_int(r[0]->element[0], 2, &j->idle_ms);
     } else {
-        struct entry_id last = last_delivered(r[1]);
+        struct entry_id last = inspect_last_delivered(r[1]);
         j->state =
             entry_id_compare(&j->place.entry, &last) <= 0 ? INSPECT_FINISHED : INSPECT_QUEUED;
     }
@@ -234,20 +252,9 @@ int inspect_at_later(const struct inspect *in, const struct shard_keys *k, const
             rc = ask_shape(r[1], REDIS_REPLY_STRING, k->later, err);
         if (rc != JOBQ_OK)
             goto out;
-        start_job(out, k, INSPECT_LATER);
-        out->place.id = *id;
-        out->state = INSPECT_DELAYED;
-        out->due_ms = ask_int(r[1], -1);
-        size_t h_len = r[0]->len >= 4 ? load_le32(r[0]->str) : 0;
-        bool fits = r[0]->len >= 4 && h_len <= r[0]->len - 4;
-        read_header(out, fits ? r[0]->str + 4 : NULL, h_len);
-        out->payload = fits ? r[0]->str + 4 + h_len : NULL;
-        out->payload_len = fits ? r[0]->len - 4 - h_len : 0;
-        out->id = *id;
-        out->has_id = true;
+        *found = inspect_read_held(r[0], k, id, ask_int(r[1], -1), out);
         out->reply = r[0];
         r[0] = NULL;
-        *found = true;
     }
 out:
     ask_free(r, 2);

@@ -23,6 +23,9 @@ enum script_name {
     SCRIPT_REAP,
     SCRIPT_SWEEP,
     SCRIPT_UNPARK,
+    SCRIPT_REVIVE,
+    SCRIPT_PURGE,
+    SCRIPT_PURGE_LATER,
     SCRIPT_COUNT
 };
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* cmd_enqueue: jobctl job enqueue. One job, sent once: what came of it is said as it is. */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/commands.h"
+#include "admin/jobctl/payload.h"
 #include "admin/jobctl/session.h"
 #include "base/buf.h"
 #include "base/error.h"
@@ -20,44 +18,6 @@
 #define LIMIT_MAX_MS (INT64_C(30) * 24 * 3600 * 1000)
 
 /* ---- what to enqueue ---- */
-
-static int read_all(int fd, struct buf *b, const char *name, jobq_err *err)
-{
-    char chunk[65536];
-    for (;;) {
-        ssize_t n = read(fd, chunk, sizeof(chunk));
-        if (n == 0)
-            return JOBQ_OK;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_set(err, JOBQ_EINVAL, "cannot read the payload from %s: %m", name);
-        buf_append(b, chunk, (size_t)n);
-        if (b->failed)
-            return error_set(err, JOBQ_ETOOBIG, "the payload in %s is over %zu bytes", name,
-                             b->max);
-    }
-}
-
-/* The operand: text, "-", "@FILE", or nothing. */
-static int read_payload(const char *operand, struct buf *b, jobq_err *err)
-{
-    if (operand == NULL)
-        operand = "{}";
-    if (strcmp(operand, "-") == 0)
-        return read_all(STDIN_FILENO, b, "standard input", err);
-    if (operand[0] != '@') {
-        buf_append_str(b, operand);
-        return b->failed ? error_set(err, JOBQ_ETOOBIG, "the payload is over %zu bytes", b->max)
-                         : JOBQ_OK;
-    }
-    int fd = open(operand + 1, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(err, JOBQ_EINVAL, "cannot read the payload from %s: %m", operand + 1);
-    int rc = read_all(fd, b, operand + 1, err);
-    close(fd);
-    return rc;
-}
 
 static jobq_lane read_lane(const struct args *a)
 {
@@ -92,7 +52,8 @@ static int read_job(const struct args *a, struct buf *payload, jobq_job *job, jo
 {
     jobq_cause cause = JOBQ_CAUSE_NONE;
     const char *id = args_value(a, "id");
-    int rc = read_payload(args_operand(a, 1), payload, err);
+    const char *text = args_operand(a, 1);
+    int rc = payload_read(text != NULL ? text : "{}", payload, err);
     if (rc == JOBQ_OK)
         rc = read_numbers(a, job, err);
     if (rc == JOBQ_OK)

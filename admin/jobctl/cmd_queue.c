@@ -91,10 +91,10 @@ static int look(const struct inspect *in, const struct session_shards *shards, i
 int cmd_queue_list(struct session *s, const struct args *a, jobq_err *err)
 {
     static const struct out_column columns[] = {
-        {"queue", "QUEUE", OUT_TEXT},       {"partitions", "PARTITIONS", OUT_NUMBER},
-        {"waiting", "WAITING", OUT_NUMBER}, {"claimed", "CLAIMED", OUT_NUMBER},
-        {"delayed", "DELAYED", OUT_NUMBER}, {"parked", "PARKED", OUT_NUMBER},
-        {"dead", "DEAD", OUT_NUMBER},       {"workers", "WORKERS", OUT_NUMBER},
+        {"queue", "QUEUE", OUT_TEXT},          {"partitions", "PARTITIONS", OUT_NUMBER},
+        {"waiting", "WAITING", OUT_NUMBER},    {"claimed", "CLAIMED", OUT_NUMBER},
+        {"delayed", "DELAYED", OUT_NUMBER},    {"parked", "PARKED", OUT_NUMBER},
+        {"dead", "DEAD", OUT_NUMBER},          {"workers", "WORKERS", OUT_NUMBER},
         {"oldest_ms", "OLDEST", OUT_DURATION}, {"next_due_ms", "NEXT DUE", OUT_TIME},
     };
     static const struct out_section section = {

@@ -71,9 +71,40 @@ static const struct command_flag show_flags[] = {
     {.name = NULL},
 };
 
-static const struct command_flag dead_flags[] = {
+#define FILTER_FLAGS                                                                               \
+    FLAG("type", 0, TYPE, "TYPE", "only jobs of this type"),                                       \
+        CHOICE("reason", "REASON", "permanent exhausted expired corrupt",                          \
+               "only those that died of this"),                                                    \
+        FLAG("error", 0, TEXT, "TEXT", "only those whose error contains this"),                    \
+        FLAG("older-than", 0, DURATION, "TIME", "only those that died so long ago or longer: 1h"), \
+        FLAG("newer-than", 0, DURATION, "TIME", "only those that died since"),                     \
+        FLAG(                                                                                      \
+            "field", 0, TEXT, "PATH=VALUE",                                                        \
+            "only those with this in their payload, as user.id=17 or tags.0=new; may be repeated")
+#define BULK_FLAGS                                                                                 \
+    FLAG("queue", 0, QUEUE, "QUEUE", "only of this queue"), FILTER_FLAGS,                          \
+        SWITCH("all", 0, "all of them"),                                                           \
+        FLAG("limit", 0, NUMBER, "N", "so many at most, oldest first"),                            \
+        SWITCH("dry-run", 0, "only count them, and show the first ones"),                          \
+        SWITCH("yes", 0, "do not ask")
+
+static const struct command_flag dead_list_flags[] = {
     FLAG("queue", 0, QUEUE, "QUEUE", "only this queue"),
+    FILTER_FLAGS,
     FLAG("limit", 0, NUMBER, "N", "so many at most, newest first (20)"),
+    FLAG("after", 0, TEXT, "PLACE", "go on behind this one, as the list before says"),
+    {.name = NULL},
+};
+
+static const struct command_flag dead_retry_flags[] = {
+    BULK_FLAGS,
+    FLAG("payload", 0, PAYLOAD, "PAYLOAD", "of one job: with this payload instead of its own"),
+    FLAG("edit", 0, FILE, "FILE", "the same, from a file (- for standard input)"),
+    {.name = NULL},
+};
+
+static const struct command_flag dead_discard_flags[] = {
+    BULK_FLAGS,
     {.name = NULL},
 };
 
@@ -94,7 +125,26 @@ const struct command command_table[] = {
      "An id is searched\n"
      "lane by lane around its own time, then wider. A job that succeeded is nowhere.",
      cmd_job_show},
-    {"dead list", NULL, dead_flags, "Dead letters, newest first", NULL, cmd_dead_list},
+    {"dead list", NULL, dead_list_flags, "Dead letters, newest first", NULL, cmd_dead_list},
+    {"dead show", OPERANDS(NEEDED("ID", JOB)), show_flags,
+     "One dead letter: its payload, its counts, its last error",
+     "ID is a job's id, or the place that dead list prints, which is found at once.",
+     cmd_dead_show},
+    {"dead retry", OPERANDS(OPTIONAL("ID", JOB)), dead_retry_flags,
+     "Put dead letters back into their lanes, to run again",
+     "Either one, by its id or place; or all that pass every filter given; or --all. A job keeps "
+     "its "
+     "id; its counts\n"
+     "start at 0 and its expiry anew. Each is put back whole or not at all, and once, however many "
+     "ask for it; stopped\n"
+     "in the middle, run it again: it takes those that are left. A job whose unique key is held by "
+     "another one stays.\n"
+     "Those that die while it runs are not taken. Exit status 1: some stay.",
+     cmd_dead_retry},
+    {"dead discard", OPERANDS(OPTIONAL("ID", JOB)), dead_discard_flags,
+     "Delete dead letters for good",
+     "Either one, by its id or place; or all that pass every filter given; or --all.",
+     cmd_dead_discard},
     {"worker list", NULL, queue_flags, "Workers: whether they live, and what they hold",
      "alive: registered, and its connection is there. silent: registered, but its connection is "
      "not. fenced: declared\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* jobctl: looks at jobq and acts on it from outside. Which command does what stands in
  * commands.c. */
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,12 @@
 
 static int run(const struct args *a, struct session *s, jobq_err *err)
 {
-    int64_t timeout_ms = TIMEOUT_DEFAULT_MS;
     const char *no_color = getenv("NO_COLOR");
-    int rc = args_duration(a, "timeout", 1, TIMEOUT_MAX_MS, &timeout_ms, err);
+    s->timeout_ms = TIMEOUT_DEFAULT_MS;
+    int rc = args_duration(a, "timeout", 1, TIMEOUT_MAX_MS, &s->timeout_ms, err);
     if (rc != JOBQ_OK)
         return rc;
-    s->deadline_ms = clock_mono_ms() + timeout_ms;
+    s->deadline_ms = clock_mono_ms() + s->timeout_ms;
     s->out.file = stdout;
     s->out.json = args_has(a, "json");
     s->out.colour = !args_has(a, "no-color") && (no_color == NULL || *no_color == '\0') &&
@@ -49,6 +50,7 @@ int main(int argc, char **argv)
     jobq_err err = {0};
 
     child_take_std_fds();
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* widths of characters; everything else stays plain */
     int rc = args_parse(argc, (const char *const *)argv, &a, &err);
     if (rc == JOBQ_OK && a.version) {
         printf("jobctl %s\n", JOBQ_VERSION);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -91,15 +92,20 @@ json_t *out_time(int64_t ms)
 
 struct cell {
     size_t at, len; /* in the buf of all cells */
-    size_t width;   /* characters */
+    size_t width;   /* columns of a terminal */
 };
 
-static size_t count_characters(const char *bytes, size_t len)
+size_t out_width(const char *bytes, size_t len)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += ((uint8_t)bytes[i] & 0xc0) != 0x80;
-    return n;
+    size_t width = 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t code = 0;
+        size_t n = read_character(bytes + i, len - i, &code);
+        int columns = n > 0 ? wcwidth((wchar_t)code) : 1;
+        width += columns < 0 ? 1 : (size_t)columns;
+        i += n == 0 ? 1 : n;
+    }
+    return width;
 }
 
 /* What people see of a member; "-" for none. A number beside which "…_exact" is false is an upper
@@ -156,7 +162,7 @@ static void append_cell(struct out *o, struct buf *b, const struct buf *cells, c
     const char *text = cells->data + c->at;
     const char *colour = o->colour && column->kind == OUT_STATE ? colour_of(text, c->len) : NULL;
     size_t pad = width - c->width;
-    bool right = column->kind == OUT_NUMBER;
+    bool right = column->kind == OUT_NUMBER || column->kind == OUT_COUNT;
     if (right)
         buf_appendf(b, "%*s", (int)pad, "");
     if (colour != NULL)
@@ -172,7 +178,7 @@ static void add_cell(struct buf *cells, struct cell *c, size_t at)
 {
     c->at = at;
     c->len = cells->len - at;
-    c->width = cells->data != NULL ? count_characters(cells->data + at, c->len) : 0;
+    c->width = cells->data != NULL ? out_width(cells->data + at, c->len) : 0;
 }
 
 static void append_table(struct out *o, struct buf *b, const json_t *rows,
@@ -216,7 +222,8 @@ static void append_fields(struct out *o, struct buf *b, const json_t *object,
     for (size_t i = 0; i < s->column_count; i++) {
         const struct out_column *c = &s->columns[i];
         const json_t *value = json_object_get(object, c->key);
-        if (value == NULL || json_is_null(value))
+        if (value == NULL || json_is_null(value) ||
+            (c->kind == OUT_COUNT && json_integer_value(value) == 0))
             continue;
         const char *colour = NULL;
         if (o->colour && c->kind == OUT_STATE && json_is_string(value))
@@ -238,6 +245,17 @@ static void append_section(struct out *o, struct buf *b, const json_t *root,
         append_table(o, b, value, s);
     else if (!empty)
         append_fields(o, b, value, s);
+}
+
+/* Where a list that was cut goes on. */
+static void append_next(struct buf *b, const json_t *root)
+{
+    const json_t *next = json_object_get(root, "next");
+    if (!json_is_string(next))
+        return;
+    buf_append_str(b, "more: --after ");
+    out_visible(b, json_string_value(next), json_string_length(next));
+    buf_append_char(b, '\n');
 }
 
 static int append_chunk(const char *bytes, size_t len, void *ctx)
@@ -265,6 +283,7 @@ int out_show(struct out *o, json_t *root, const struct out_section *sections, si
     } else {
         for (size_t i = 0; i < n; i++)
             append_section(o, &b, root, &sections[i]);
+        append_next(&b, root);
     }
     if (b.failed)
         rc = error_set(err, JOBQ_ENOMEM, "no memory for the answer");

@@ -4,6 +4,9 @@
  * or the sections of it that people read as tables and lists of fields. Bytes from outside never
  * reach a terminal raw: control characters and bad UTF-8 are made visible.
  *
+ * Tables are aligned by the columns that text takes on a terminal, as far as the locale (LC_CTYPE)
+ * knows; a root with a member "next" is a list that was cut, and how to go on is printed below it.
+ *
  * One thread. Lives as long as the program.
  */
 #ifndef ADMIN_JOBCTL_OUT_H
@@ -31,13 +34,14 @@ struct out {
 enum out_kind {
     OUT_TEXT,
     OUT_NUMBER,   /* with "~" before it when the member KEY_exact is false */
+    OUT_COUNT,    /* a number that a list of fields leaves out when it is 0 */
     OUT_TIME,     /* Unix ms */
     OUT_DURATION, /* ms */
     OUT_STATE,    /* a word, coloured by what it means */
 };
 
 struct out_column {
-    const char *key;    /* in the JSON object */
+    const char *key; /* in the JSON object */
     const char *header;
     enum out_kind kind;
 };
@@ -61,5 +65,7 @@ json_t *out_string(const char *bytes, size_t len);
 json_t *out_time(int64_t ms);
 /* Appends text for a terminal: control characters as \n, \x1b, \u0085; bad UTF-8 as \xNN. */
 void out_visible(struct buf *b, const char *bytes, size_t len);
+/* Columns on a terminal of text that is safe to show. */
+size_t out_width(const char *bytes, size_t len);
 
 #endif

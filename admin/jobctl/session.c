@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "admin/jobctl/pg.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -38,6 +39,12 @@ int session_redis(struct session *s, struct inspect *out, jobq_err *err)
     }
     *out = (struct inspect){s->conn, settings_key_prefix(s->settings), s->deadline_ms};
     return JOBQ_OK;
+}
+
+void session_renew(struct session *s, struct inspect *in)
+{
+    s->deadline_ms = clock_mono_ms() + s->timeout_ms;
+    in->deadline_ms = s->deadline_ms;
 }
 
 int session_postgres(struct session *s, struct pg **out, jobq_err *err)
@@ -113,4 +120,20 @@ void session_shards_free(struct session_shards *s)
         keys_done(&s->keys[i]);
     mem_free(s->keys);
     memset(s, 0, sizeof(*s));
+}
+
+void session_shards_likely_first(struct session_shards *s, const jobq_id *id)
+{
+    size_t front = 0;
+    for (size_t i = 0; i < s->n;) {
+        size_t end = i + 1;
+        while (end < s->n && s->keys[end].partition != 0)
+            end++;
+        size_t likely = i + keys_partition(id, NULL, 0, (unsigned)(end - i));
+        struct shard_keys swap = s->keys[front];
+        s->keys[front] = s->keys[likely];
+        s->keys[likely] = swap;
+        front++;
+        i = end;
+    }
 }

@@ -25,6 +25,7 @@ struct session {
     struct out out;
     struct conn *conn;
     struct pg *pg;
+    int64_t timeout_ms;
     int64_t deadline_ms; /* monotonic */
     int status;          /* exit status of a command that failed, instead of its code's; 0: its
                           * code's */
@@ -34,7 +35,9 @@ struct session {
 void session_done(struct session *s);
 /* Connects unless it did; *out borrows from s. JOBQ_ECONFIG for a bad URL. */
 MUST_CHECK int session_redis(struct session *s, struct inspect *out, jobq_err *err);
-/* Likewise. JOBQ_ECONFIG: no PostgreSQL is configured. */
+/* For commands of many steps: each of them has the whole time-out. */
+void session_renew(struct session *s, struct inspect *in);
+/* As session_redis(). JOBQ_ECONFIG: no PostgreSQL is configured. */
 MUST_CHECK int session_postgres(struct session *s, struct pg **out, jobq_err *err);
 
 /* The partitions of all queues, or of one (NULL: all), in order. Caller frees with
@@ -47,5 +50,7 @@ struct session_shards {
 MUST_CHECK int session_shards(const struct inspect *in, const char *queue,
                               struct session_shards *out, jobq_err *err);
 void session_shards_free(struct session_shards *s);
+/* Those of the id first: its own hash names one of each queue, unless it has a unique key. */
+void session_shards_likely_first(struct session_shards *s, const jobq_id *id);
 
 #endif

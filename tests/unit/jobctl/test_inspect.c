@@ -10,11 +10,13 @@
 #include "base/mem.h"
 #include "broker/conn.h"
 #include "broker/inspect.h"
+#include "broker/inspect_walk.h"
 #include "broker/url.h"
 #include "tests/support/support.h"
 #include "tests/unit/broker/fake_redis.h"
 
 #define ROUNDS 600
+#define KINDS 9
 
 /* ---- a Redis that is half right ---- */
 
@@ -88,7 +90,8 @@ static void say_entries(struct liar *l, FILE *b, const char *limit)
 static void say_groups(struct liar *l, FILE *b)
 {
     fputs("*1\r\n*8\r\n$4\r\nname\r\n$4\r\njobq\r\n$7\r\npending\r\n:2\r\n"
-                      "$17\r\nlast-delivered-id\r\n$3\r\n1-1\r\n$3\r\nlag\r\n", b);
+          "$17\r\nlast-delivered-id\r\n$3\r\n1-1\r\n$3\r\nlag\r\n",
+          b);
     fputs(draw(l, 2) ? ":3\r\n" : "$-1\r\n", b);
 }
 
@@ -174,11 +177,25 @@ static void reconnect(struct look *k)
     cr_assert(conn_connect(k->conn, deadline, &err) == JOBQ_OK, "%s", err.msg);
 }
 
-static void count_job(void *ctx, const struct inspect_job *job)
+/* A walk must end, whatever Redis says. */
+static int walk(struct look *k, int where, enum inspect_state state)
 {
-    size_t *n = ctx;
-    cr_assert(job->place.where == INSPECT_DEAD);
-    ++*n;
+    struct inspect_walk w;
+    size_t n = 0;
+    int rc = inspect_walk_begin(&k->in, &k->shards[0], where, state, &w, NULL);
+    if (rc == JOBQ_OK && state == INSPECT_IS_DEAD)
+        rc = inspect_walk_until_now(&k->in, &w, NULL);
+    for (int pages = 0; rc == JOBQ_OK && !w.ended && pages < 20; pages++) {
+        struct inspect_page page;
+        rc = inspect_walk_next(&k->in, &w, 30, &page, NULL);
+        if (rc != JOBQ_OK)
+            return rc;
+        cr_assert(page.n <= 30, "%zu jobs, though 30 were asked for", page.n);
+        for (size_t i = 0; i < page.n; i++)
+            n += (size_t)page.jobs[i].place.where == (size_t)where;
+        inspect_page_done(&page);
+    }
+    return rc;
 }
 
 /* One look of each kind; the codes must be ones a caller can act on. */
@@ -209,11 +226,15 @@ static int look_once(struct look *k, int kind)
         inspect_workers_free(workers, n);
         return rc;
     case 4:
-        rc = inspect_dead(&k->in, &k->shards[0], 30, count_job, &n, NULL);
-        cr_assert(n <= 30, "%zu dead letters, though 30 were asked for", n);
-        return rc;
+        return walk(k, INSPECT_DEAD, INSPECT_IS_DEAD);
+    case 5:
+        return walk(k, LANE_NORMAL, INSPECT_QUEUED);
+    case 6:
+        return walk(k, LANE_HIGH, INSPECT_CLAIMED);
+    case 7:
+        return walk(k, INSPECT_LATER, INSPECT_DELAYED);
     default:
-        rc = inspect_find(&k->in, k->shards, 2, &id, 100, &job, &found, &looked, NULL);
+        rc = inspect_find(&k->in, k->shards, 2, &id, -1, 100, &job, &found, &looked, NULL);
         if (rc == JOBQ_OK && found)
             inspect_job_done(&job);
         cr_assert(rc != JOBQ_OK || looked.entries <= 100);
@@ -229,7 +250,7 @@ Test(inspect, survives_a_redis_that_lies)
     begin(&k, &l);
     for (int round = 0; round < ROUNDS; round++) {
         l.lies_in_100 = round % 3 == 0 ? 100 : round % 3 == 1 ? 20 : 4;
-        for (int kind = 0; kind < 6; kind++) {
+        for (int kind = 0; kind < KINDS; kind++) {
             int rc = look_once(&k, kind);
             cr_assert(rc == JOBQ_OK || rc == JOBQ_EPROTO || rc == JOBQ_EREDIS || rc == JOBQ_ESTATE,
                       "%d: %s", kind, jobq_error_name(rc));
@@ -249,7 +270,7 @@ Test(inspect, gives_up_in_order_when_memory_is_short)
     int refused = 0;
     begin(&k, &l);
     for (long nth = 1; nth < 60; nth++) {
-        for (int kind = 0; kind < 6; kind++) {
+        for (int kind = 0; kind < KINDS; kind++) {
             reconnect(&k);
             mem_fail_at(nth, 1);
             int rc = look_once(&k, kind);
@@ -273,7 +294,7 @@ static void expect_answer(const char *fixed, int kind, int code)
 
 Test(inspect, tells_a_refusal_from_a_failure)
 {
-    for (int kind = 0; kind < 6; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         expect_answer("-NOPERM this user has no permissions to run it\r\n", kind, JOBQ_EAUTH);
         expect_answer("-NOAUTH Authentication required.\r\n", kind, JOBQ_EAUTH);
         expect_answer("-LOADING Redis is loading the dataset in memory\r\n", kind, JOBQ_EREDIS);
