@@ -9,11 +9,15 @@ packages_needs_build=(
     'cmd gcc gcc' 'file /usr/include/stdio.h libc6-dev' 'cmd make make' 'cmd cmake cmake'
     'cmd pkg-config pkg-config' 'lib hiredis libhiredis-dev' 'lib libpq libpq-dev'
     'lib jansson libjansson-dev' 'lib libconfig libconfig-dev'
+    'lib libcurl libcurl4-openssl-dev'
 )
 packages_needs_servers=(
     'cmd redis-server redis-server' 'file /usr/lib/postgresql/*/bin/initdb postgresql'
 )
-packages_needs_tests=('lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd')
+packages_needs_tests=(
+    'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
+    'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
+)
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
 packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')
 # The compiler's own run-time libraries come with a package named by its version on one Debian and not on another.

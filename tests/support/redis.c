@@ -55,7 +55,7 @@ static bool port_is_free(int port)
     return is_free;
 }
 
-static int choose_port(void)
+int choose_port(void)
 {
     static unsigned count;
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* rate: see rate.h. */
+#include "worker/handlers/mail/rate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT_MAX 1000000L
+
+bool rate_parse(const char *text, int64_t *interval_us)
+{
+    static const struct {
+        const char *unit;
+        int64_t us;
+    } units[] = {
+        {"/s", 1000000},
+        {"/m", 60000000},
+        {"/h", 3600000000},
+        {"/d", 86400000000},
+    };
+    char *end;
+    long count;
+
+    if (*text < '0' || *text > '9') {
+        return false;
+    }
+    count = strtol(text, &end, 10);
+    if (count < 1 || count > COUNT_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(end, units[i].unit) == 0) {
+            *interval_us = units[i].us / count;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A time of its own for one who is refused, after next. */
+static int64_t promise(const struct rate *r, int64_t interval_us, int64_t next, int64_t now_us)
+{
+    uint64_t was = atomic_load(r->promised);
+    int64_t at;
+
+    do {
+        at = (int64_t)was + interval_us;
+        if ((int64_t)was < next || at > now_us + RATE_HORIZON_US) {
+            at = next;
+        }
+    } while (!atomic_compare_exchange_weak(r->promised, &was, (uint64_t)at));
+    return at;
+}
+
+int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us)
+{
+    uint64_t next = atomic_load(r->next);
+    int64_t after;
+
+    do {
+        /* Set before the limit was raised, or by nobody we know: not believed beyond an interval.
+         */
+        if ((int64_t)next > now_us + interval_us) {
+            after = now_us + interval_us;
+        } else if ((int64_t)next > now_us) {
+            return promise(r, interval_us, (int64_t)next, now_us) - now_us;
+        } else {
+            after = now_us + interval_us;
+        }
+    } while (!atomic_compare_exchange_weak(r->next, &next, (uint64_t)after));
+    return 0;
+}
+
+/* ---- the brake: until << 8 | times pulled ---- */
+
+#define PULLS(word) ((word)&0xff)
+#define UNTIL(word) ((int64_t)((word) >> 8))
+
+static uint64_t brake_word(int64_t until_us, uint64_t pulls)
+{
+    return (uint64_t)until_us << 8 | (pulls < 0xff ? pulls : 0xff);
+}
+
+int64_t brake_ask(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us, uint64_t *ticket)
+{
+    uint64_t was = atomic_load(brake);
+
+    do {
+        if (PULLS(was) == 0) {
+            *ticket = was;
+            return 0;
+        }
+        if (UNTIL(was) > now_us) {
+            return UNTIL(was) - now_us;
+        }
+        *ticket = brake_word(now_us + probe_us, PULLS(was));
+    } while (!atomic_compare_exchange_weak(brake, &was, *ticket));
+    return 0;
+}
+
+int64_t brake_pull(_Atomic uint64_t *brake, uint64_t ticket, int64_t now_us)
+{
+    uint64_t was = ticket;
+    uint64_t pulls = PULLS(ticket);
+    int64_t pause_us = pulls < 20 ? BRAKE_FIRST_US << pulls : BRAKE_LONGEST_US;
+
+    if (pause_us > BRAKE_LONGEST_US) {
+        pause_us = BRAKE_LONGEST_US;
+    }
+    if (!atomic_compare_exchange_strong(brake, &was, brake_word(now_us + pause_us, pulls + 1)) &&
+        UNTIL(was) > now_us) {
+        pause_us = UNTIL(was) - now_us;
+    }
+    return pause_us;
+}
+
+void brake_release(_Atomic uint64_t *brake)
+{
+    if (atomic_load(brake) != 0) {
+        atomic_store(brake, 0);
+    }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store: what a mail needs to know from the forum's database, and the record of mails accepted.
+ *
+ * Everything is looked at when the mail is about to leave, not when it was asked for: meanwhile the
+ * user may have read the thread, lost interest or left, and the post may be gone.
+ *
+ * Statements are single and stand for themselves: no transaction is open while a mail server is
+ * talked to. The state lives as long as the executor; the connection is the runtime's.
+ */
+#ifndef WORKER_HANDLERS_MAIL_STORE_H
+#define WORKER_HANDLERS_MAIL_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/handlers/common/forum.h"
+#include "worker/handlers/common/pg.h"
+
+struct store {
+    enum forum_version version; /* FORUM_UNKNOWN: not probed yet */
+    char record[192];           /* statements that name our schema */
+    char is_sent[192];
+    char prune[320];
+};
+
+/* schema: letters, digits and _, as the configuration has checked. */
+void store_init(struct store *s, const char *schema);
+
+/* What a job asks for. */
+struct store_request {
+    bool is_private; /* mail.private_thread */
+    int64_t post_id; /* mail.reply */
+    int64_t watched_id;
+    int64_t thread_id; /* mail.private_thread */
+    int64_t user_id;
+    int64_t actor_id;
+};
+
+enum store_outcome {
+    STORE_OK,
+    STORE_FAILED,  /* a statement did; why says how */
+    STORE_UNKNOWN, /* the tables are not a forum's; why->text says so */
+    STORE_BUSY,    /* another run has this mail in its hands */
+    STORE_SKIP,    /* nobody wants it any more; facts->skip says why */
+};
+
+/* One row: strings are its own, NULL where the database has none. Freed by store_facts_done(). */
+struct store_facts {
+    struct pg_result *row; /* NULL: none */
+    const char *skip;
+    const char *notification_id;
+    const char *user_id;
+    const char *user_name;
+    const char *user_email;
+    const char *actor_name;
+    const char *post_id;
+    const char *thread_id;
+    const char *thread_title;
+    const char *thread_slug;
+    bool thread_is_private;
+    const char *watched_id;
+    const char *secret;
+    const char *forum_address;
+    const char *forum_name;
+    const char *forum_footer;
+};
+
+/*
+ * Takes the right to send this mail, which ends with the session's state at the end of the job, and
+ * reads the facts. *facts is to be freed whatever the outcome.
+ */
+enum store_outcome store_load(struct store *s, struct pg_conn *conn,
+                              const struct store_request *request, struct store_facts *facts,
+                              struct pg_failure *why);
+void store_facts_done(struct store_facts *facts);
+
+/* Whether a server accepted that mail before. */
+bool store_is_sent(const struct store *s, struct pg_conn *conn, const char *message_id,
+                   bool *is_sent, struct pg_failure *why);
+/* A server accepted it just now. */
+bool store_record(const struct store *s, struct pg_conn *conn, const char *message_id,
+                  struct pg_failure *why);
+/* Forgets some of those that are older than retention_ms. */
+bool store_prune(const struct store *s, struct pg_conn *conn, int64_t retention_ms,
+                 struct pg_failure *why);
+
+#endif

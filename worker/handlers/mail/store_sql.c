@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store_sql: see store_sql.h.
+ *
+ * The lock is of the session and named by post or thread and user, so that two jobs for the same
+ * mail exclude each other even when they are not the same job. It is taken by a statement of its
+ * own: what is read afterwards is what the one before us left.
+ */
+#include "worker/handlers/mail/store_sql.h"
+
+#define LOCK_REPLY                                                                                 \
+    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("                          \
+    "'jobq mail.reply ' || $1::text || ' ' || w.user_id, 0))"                                      \
+    " FROM misago_notifications_watchedthread w WHERE w.id = $2::bigint"
+
+#define LOCK_PRIVATE                                                                               \
+    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("                          \
+    "'jobq mail.private_thread ' || $1::text || ' ' || $2::text, 0))"
+
+#define SETTING(name) "(SELECT s.dry_value FROM misago_conf_setting s WHERE s.setting = '" name "')"
+
+#define SETTINGS SETTING("forum_address") ", " SETTING("forum_name") ", " SETTING("email_footer")
+
+/* The notification is what the mail tells about: once it is read there is nothing left to tell. */
+#define NOTIFICATION(of)                                                                           \
+    " LEFT JOIN LATERAL (SELECT id, is_read, actor_name, post_id"                                  \
+    "   FROM misago_notifications_notification"                                                    \
+    "   WHERE user_id = u.id AND " of " ORDER BY is_read, id DESC LIMIT 1) n ON true"
+
+#define MEMBERS(table, who) "EXISTS (SELECT FROM " table " m WHERE m.thread_id = t.id" who ")"
+
+#define LOAD_REPLY(verb, members)                                                                  \
+    "SELECT CASE"                                                                                  \
+    " WHEN NOT u.is_active THEN 'the user is not active'"                                          \
+    " WHEN NOT w.send_emails THEN 'the user wants no mails about this thread'"                     \
+    " WHEN p.id IS NULL THEN 'the post is gone'"                                                   \
+    " WHEN p.thread_id <> w.thread_id THEN 'the post is in another thread now'"                    \
+    " WHEN p.is_hidden OR t.is_hidden THEN 'the post is hidden'"                                   \
+    " WHEN n.id IS NULL THEN 'the notification is gone'"                                           \
+    " WHEN n.is_read THEN 'the notification was read'"                                             \
+    " WHEN k.is_private AND NOT " MEMBERS(                                                         \
+        members,                                                                                   \
+        " AND m.user_id = u.id") "   THEN 'the user is no member of the private thread' END,"      \
+                                 " n.id, u.id, u.username, u.email, coalesce(a.username, "         \
+                                 "p.poster_name), p.id, t.id, t.title,"                            \
+                                 " t.slug, k.is_private, w.id, w.secret, " SETTINGS                \
+                                 " FROM misago_notifications_watchedthread w"                      \
+                                 " JOIN misago_users_user u ON u.id = w.user_id"                   \
+                                 " LEFT JOIN misago_threads_post p ON p.id = $1::bigint"           \
+                                 " LEFT JOIN misago_threads_thread t ON t.id = p.thread_id"        \
+                                 " LEFT JOIN misago_categories_category c ON c.id = t.category_id" \
+                                 " LEFT JOIN misago_users_user a ON a.id = p.poster_id"            \
+                                 " CROSS JOIN LATERAL (SELECT c.special_role IS NOT DISTINCT "     \
+                                 "FROM 'private_threads'"                                          \
+                                 "   OR " MEMBERS(members, "") " AS is_private) k" NOTIFICATION(   \
+                                     "post_id = $1::bigint AND verb = '" verb                      \
+                                     "'") " WHERE w.id = $2::bigint"
+
+#define LOAD_PRIVATE(verb, members)                                                                \
+    "SELECT CASE"                                                                                  \
+    " WHEN NOT u.is_active THEN 'the user is not active'"                                          \
+    " WHEN t.id IS NULL THEN 'the thread is gone'"                                                 \
+    " WHEN t.is_hidden THEN 'the thread is hidden'"                                                \
+    " WHEN NOT " MEMBERS(                                                                          \
+        members,                                                                                   \
+        " AND m.user_id = u.id") "   THEN 'the user is no member of the private thread'"           \
+                                 " WHEN CASE WHEN EXISTS (SELECT FROM misago_users_user_follows f" \
+                                 "     WHERE f.from_user_id = u.id AND f.to_user_id = $3::bigint)" \
+                                 "   THEN u.notify_new_private_threads_by_followed"                \
+                                 "   ELSE u.notify_new_private_threads_by_other_users END <> 2"    \
+                                 "   THEN 'the user wants no mails about new private threads'"     \
+                                 " WHEN n.id IS NULL THEN 'the notification is gone'"              \
+                                 " WHEN n.is_read THEN 'the notification was read' END,"           \
+                                 " n.id, u.id, u.username, u.email, coalesce(a.username, "         \
+                                 "n.actor_name), n.post_id, t.id,"                                 \
+                                 " t.title, t.slug, true, w.id, w.secret, " SETTINGS               \
+                                 " FROM misago_users_user u"                                       \
+                                 " LEFT JOIN misago_threads_thread t ON t.id = $1::bigint"         \
+                                 " LEFT JOIN misago_users_user a ON a.id = $3::bigint"             \
+                                 " LEFT JOIN LATERAL (SELECT id, secret FROM "                     \
+                                 "misago_notifications_watchedthread"                              \
+                                 "   WHERE user_id = u.id AND thread_id = t.id ORDER BY "          \
+                                 "send_emails DESC, id DESC LIMIT 1) w"                            \
+                                 "   ON true" NOTIFICATION(                                        \
+                                     "thread_id = $1::bigint AND verb = '" verb                    \
+                                     "'") " WHERE u.id = $2::bigint"
+
+const struct store_sql store_sql_039 = {
+    .lock_reply = LOCK_REPLY,
+    .lock_private = LOCK_PRIVATE,
+    .load_reply = LOAD_REPLY("REPLIED", "misago_threads_threadparticipant"),
+    .load_private = LOAD_PRIVATE("INVITED", "misago_threads_threadparticipant"),
+};
+
+const struct store_sql store_sql_040 = {
+    .lock_reply = LOCK_REPLY,
+    .lock_private = LOCK_PRIVATE,
+    .load_reply = LOAD_REPLY("REPLIED_TO_THREAD", "misago_privatethreads_privatethreadmember"),
+    .load_private =
+        LOAD_PRIVATE("ADDED_TO_PRIVATE_THREAD", "misago_privatethreads_privatethreadmember"),
+};
