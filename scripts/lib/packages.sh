@@ -17,6 +17,7 @@ packages_needs_servers=(
 packages_needs_tests=(
     'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
     'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
+    'lib vips libvips-dev'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
 packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')
