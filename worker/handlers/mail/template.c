@@ -211,6 +211,22 @@ static bool add_text(struct parser *p, size_t from, size_t to)
 
 /* ---- tags ---- */
 
+/* The first place at or after from where c stands count times; NULL: nowhere. */
+static char *find_braces(const struct parser *p, size_t from, char c, size_t count)
+{
+    char *end = p->t->source + p->t->source_len;
+    char *at = p->t->source + from;
+
+    while ((at = memchr(at, c, (size_t)(end - at))) != NULL) {
+        /* The NUL behind the source ends a run as well. */
+        if (strspn(at, c == '{' ? "{" : "}") >= count) {
+            return at;
+        }
+        at++;
+    }
+    return NULL;
+}
+
 /* Reads the tag at p->at, which is at "{{". */
 static bool read_tag(struct parser *p, struct tag *tag)
 {
@@ -224,7 +240,7 @@ static bool read_tag(struct parser *p, struct tag *tag)
     } else if (*name && strchr(">=$<", *name)) {
         return refuse(p, p->line, "{{%c is not supported; allowed are " ALLOWED, *name);
     }
-    end = strstr(name, tag->sigil == '{' ? "}}}" : "}}");
+    end = find_braces(p, (size_t)(name - p->t->source), '}', tag->sigil == '{' ? 3 : 2);
     if (!end || (tag->sigil != '!' && memchr(name, '\n', (size_t)(end - name)))) {
         return refuse(p, p->line, "a tag is not closed: %s is missing%s",
                       tag->sigil == '{' ? "}}}" : "}}", tag->sigil == '!' ? "" : " on its line");
@@ -342,7 +358,7 @@ static bool parse(struct parser *p)
     const char *source = p->t->source;
 
     while (p->at < p->t->source_len) {
-        const char *found = strstr(source + p->at, "{{");
+        const char *found = find_braces(p, p->at, '{', 2);
         size_t text = p->at;
         size_t from = found ? (size_t)(found - source) : p->t->source_len;
         size_t to;
