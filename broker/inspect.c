@@ -183,8 +183,8 @@ static int read_lane(const struct redisReply *length, const struct redisReply *g
         return error_set(err, JOBQ_EPROTO, "XINFO GROUPS %s tells no last-delivered-id", key);
     out->claimed = ask_field_count(group, "pending", 0);
     int64_t lag = ask_field_count(group, "lag", -1);
-    out->exact = lag >= 0;
     out->waiting = lag >= 0 ? lag : MAX(entries - out->claimed, 0);
+    out->exact = lag >= 0 || out->waiting == 0;
     return JOBQ_OK;
 }
 

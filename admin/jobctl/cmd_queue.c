@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cmd_queue: jobctl queue list. */
+/* cmd_queue: jobctl queue list and queue show. Purging is in cmd_purge.c. */
 #include <string.h>
 
 #include "admin/jobctl/command.h"
@@ -117,4 +117,110 @@ int cmd_queue_list(struct session *s, const struct args *a, jobq_err *err)
         return rc;
     }
     return out_show(&s->out, json_pack("{s:o}", "queues", rows), &section, 1, err);
+}
+
+/* ---- one queue ---- */
+
+static void add_lanes(struct queue_row *row, const struct inspect_shard *s)
+{
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        int64_t *oldest = &row->sum.lanes[lane].oldest_ms, now = s->lanes[lane].oldest_ms;
+        if (row->partitions == 0)
+            *oldest = -1;
+        if (now >= 0 && (*oldest < 0 || now < *oldest))
+            *oldest = now;
+    }
+    add_shard(row, s);
+}
+
+static json_t *lane_rows(const struct queue_row *row, int64_t now_ms)
+{
+    json_t *rows = json_array();
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        const struct inspect_lane *l = &row->sum.lanes[lane];
+        json_array_append_new(
+            rows, json_pack("{s:s, s:I, s:b, s:I, s:o}", "lane", keys_lane_name((enum lane)lane),
+                            "waiting", (json_int_t)l->waiting, "waiting_exact", (int)l->exact,
+                            "claimed", (json_int_t)l->claimed, "oldest_ms",
+                            out_time(l->oldest_ms < 0 ? -1 : MAX(now_ms - l->oldest_ms, 0))));
+    }
+    return rows;
+}
+
+/* Of one partition: what queue list says of a queue. */
+static int add_partition(const struct shard_keys *k, const struct inspect_shard *s, int64_t now_ms,
+                         json_t *rows, jobq_err *err)
+{
+    struct queue_row one = {.name = k->queue};
+    add_shard(&one, s);
+    json_t *row = row_json(&one, now_ms);
+    json_object_del(row, "queue");
+    json_object_del(row, "partitions");
+    json_object_set_new(row, "partition", json_integer(k->partition));
+    return json_array_append_new(rows, row) == 0
+               ? JOBQ_OK
+               : error_set(err, JOBQ_ENOMEM, "no memory for the list of partitions");
+}
+
+static int show_queue(struct session *s, const struct queue_row *row, int64_t now_ms,
+                      json_t *partitions, jobq_err *err)
+{
+    static const struct out_column fields[] = {
+        {"queue", "queue", OUT_TEXT},          {"partitions", "partitions", OUT_NUMBER},
+        {"waiting", "waiting", OUT_NUMBER},    {"claimed", "claimed", OUT_NUMBER},
+        {"delayed", "delayed", OUT_NUMBER},    {"parked", "parked", OUT_NUMBER},
+        {"dead", "dead", OUT_NUMBER},          {"workers", "workers", OUT_NUMBER},
+        {"oldest_ms", "oldest", OUT_DURATION}, {"next_due_ms", "next due", OUT_TIME},
+    };
+    static const struct out_column lanes[] = {
+        {"lane", "LANE", OUT_TEXT},
+        {"waiting", "WAITING", OUT_NUMBER},
+        {"claimed", "CLAIMED", OUT_NUMBER},
+        {"oldest_ms", "OLDEST", OUT_DURATION},
+    };
+    static const struct out_column columns[] = {
+        {"partition", "PARTITION", OUT_NUMBER}, {"waiting", "WAITING", OUT_NUMBER},
+        {"claimed", "CLAIMED", OUT_NUMBER},     {"delayed", "DELAYED", OUT_NUMBER},
+        {"parked", "PARKED", OUT_NUMBER},       {"dead", "DEAD", OUT_NUMBER},
+        {"workers", "WORKERS", OUT_NUMBER},     {"oldest_ms", "OLDEST", OUT_DURATION},
+        {"next_due_ms", "NEXT DUE", OUT_TIME},
+    };
+    static const struct out_section sections[] = {
+        {"queue", fields, ARRAY_LEN(fields), NULL},
+        {"lanes", lanes, ARRAY_LEN(lanes), NULL},
+        {"partitions", columns, ARRAY_LEN(columns), NULL},
+    };
+    json_t *queue = row_json(row, now_ms);
+    json_object_del(queue, "lanes");
+    json_t *root = json_pack("{s:o, s:o, s:o}", "queue", queue, "lanes", lane_rows(row, now_ms),
+                             "partitions", partitions);
+    return out_show(&s->out, root, sections, ARRAY_LEN(sections), err);
+}
+
+int cmd_queue_show(struct session *s, const struct args *a, jobq_err *err)
+{
+    struct inspect in;
+    struct inspect_server server;
+    struct session_shards shards = {0};
+    struct queue_row row = {.name = a->operands[0]};
+    json_t *partitions = json_array();
+    int rc = session_redis(s, &in, err);
+    if (rc == JOBQ_OK)
+        rc = inspect_server(&in, &server, err);
+    if (rc == JOBQ_OK)
+        rc = session_shards(&in, a->operands[0], &shards, err);
+    for (size_t i = 0; rc == JOBQ_OK && i < shards.n; i++) {
+        struct inspect_shard shard;
+        rc = inspect_shard(&in, &shards.keys[i], &shard, err);
+        if (rc != JOBQ_OK)
+            break;
+        add_lanes(&row, &shard);
+        rc = add_partition(&shards.keys[i], &shard, server.clock_ms, partitions, err);
+    }
+    session_shards_free(&shards);
+    if (rc != JOBQ_OK) {
+        json_decref(partitions);
+        return rc;
+    }
+    return show_queue(s, &row, server.clock_ms, partitions, err);
 }

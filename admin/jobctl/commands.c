@@ -50,6 +50,35 @@ static const struct command_flag queue_flags[] = {
     {.name = NULL},
 };
 
+static const struct command_flag purge_flags[] = {
+    CHOICE("lane", "LANE", "recovered high normal low later parked",
+           "only what waits here: a lane, later (delayed) or parked"),
+    SWITCH("dry-run", 0, "only count them, and show the first ones"),
+    SWITCH("yes", 0, "do not ask"),
+    {.name = NULL},
+};
+
+#define PAGE_FLAGS                                                                                 \
+    FLAG("queue", 0, QUEUE, "QUEUE", "only of this queue"),                                        \
+        FLAG("type", 0, TYPE, "TYPE", "only jobs of this type"),                                   \
+        FLAG("limit", 0, NUMBER, "N", "so many at most (20)"),                                     \
+        FLAG("after", 0, TEXT, "CURSOR", "go on where the list before ended, as it says"),         \
+        FLAG("scan", 0, NUMBER, "N", "look at so many entries at most (100000)")
+
+static const struct command_flag job_list_flags[] = {
+    CHOICE("state", "STATE", "queued ready claimed running delayed dead parked",
+           "only those in this state; ready is queued, running is claimed"),
+    CHOICE("lane", "LANE", "recovered high normal low",
+           "only those queued or claimed in this lane"),
+    PAGE_FLAGS,
+    {.name = NULL},
+};
+
+static const struct command_flag parked_flags[] = {
+    PAGE_FLAGS,
+    {.name = NULL},
+};
+
 static const struct command_flag enqueue_flags[] = {
     FLAG("queue", 0, QUEUE, "QUEUE", "the queue (default)"),
     CHOICE("lane", "LANE", "high normal low", "high, normal or low (normal)"),
@@ -114,11 +143,29 @@ const struct command command_table[] = {
      "OLDEST is the age of the job that waits longest. A number with ~ is an upper bound: Redis "
      "cannot tell any more.",
      cmd_queue_list},
+    {"queue show", OPERANDS(NEEDED("QUEUE", QUEUE)), NULL,
+     "One queue: its lanes and its partitions",
+     "A number with ~ is an upper bound: Redis cannot tell any more.", cmd_queue_show},
+    {"queue purge", OPERANDS(NEEDED("QUEUE", QUEUE)), purge_flags,
+     "Delete the jobs that wait in a queue, for good",
+     "Those in its lanes that no worker has claimed, the delayed ones and the parked ones, as far "
+     "as "
+     "they are there when\n"
+     "it begins; their unique keys become free. What runs goes on, dead letters stay (see dead "
+     "discard). Stopped in the\n"
+     "middle, it has deleted some; run it again for the rest.",
+     cmd_queue_purge},
     {"job enqueue", OPERANDS(NEEDED("TYPE", TYPE), OPTIONAL("PAYLOAD", PAYLOAD)), enqueue_flags,
      "Store one job, and print its id",
      "PAYLOAD is a JSON object ({} if there is none), - for standard input, or @FILE.\n"
      "Exit status 75: not known whether it was stored; repeat with --id and the id printed.",
      cmd_job_enqueue},
+    {"job list", NULL, job_list_flags, "Jobs, lane by lane, oldest first",
+     "claimed: handed to a worker, which runs it or is about to. A page ends with the cursor of "
+     "the "
+     "next one. Jobs move\n"
+     "while the list is read: one that does may be listed twice or not at all.",
+     cmd_job_list},
     {"job show", OPERANDS(NEEDED("ID", JOB)), show_flags,
      "Where a job is, and everything known about it",
      "ID is a job's id, or queue/partition/lane/entry as lists print it, which is found at once. "
@@ -145,6 +192,10 @@ const struct command command_table[] = {
      "Delete dead letters for good",
      "Either one, by its id or place; or all that pass every filter given; or --all.",
      cmd_dead_discard},
+    {"parked list", NULL, parked_flags,
+     "Jobs that no worker here can run: of an unknown type, or of a newer format",
+     "They wait until a worker comes that knows them, and go back to their queue by themselves.",
+     cmd_parked_list},
     {"worker list", NULL, queue_flags, "Workers: whether they live, and what they hold",
      "alive: registered, and its connection is there. silent: registered, but its connection is "
      "not. fenced: declared\n"

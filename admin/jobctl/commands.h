@@ -9,12 +9,16 @@ struct args;
 struct session;
 
 int cmd_queue_list(struct session *s, const struct args *a, jobq_err *err);
+int cmd_queue_show(struct session *s, const struct args *a, jobq_err *err);
+int cmd_queue_purge(struct session *s, const struct args *a, jobq_err *err);
 int cmd_job_enqueue(struct session *s, const struct args *a, jobq_err *err);
+int cmd_job_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_job_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_retry(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_discard(struct session *s, const struct args *a, jobq_err *err);
+int cmd_parked_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_init(struct session *s, const struct args *a, jobq_err *err);
 int cmd_doctor(struct session *s, const struct args *a, jobq_err *err);

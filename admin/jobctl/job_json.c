@@ -91,6 +91,28 @@ json_t *job_json_brief(const struct inspect_job *j)
     return o;
 }
 
+static void set_standing(json_t *o, const struct inspect_job *j)
+{
+    set(o, "lane",
+        j->readable == CODEC_OK ? json_string(keys_lane_name(keys_lane_of_flags(j->header.flags)))
+                                : json_null());
+    set(o, "owner",
+        j->state == INSPECT_CLAIMED ? out_string(j->owner, strlen(j->owner)) : json_null());
+    set(o, "claimed_for_ms", out_time(j->idle_ms));
+    set(o, "due_ms", out_time(j->due_ms));
+}
+
+json_t *job_json_row(const struct inspect_job *j)
+{
+    json_t *o = job_json_brief(j);
+    if (o == NULL)
+        return NULL;
+    set_standing(o, j);
+    set(o, "since_ms",
+        j->state != INSPECT_DELAYED ? json_integer((json_int_t)j->place.entry.ms) : json_null());
+    return o;
+}
+
 json_t *job_json(const struct inspect_job *j)
 {
     static const char *const readable[] = {
@@ -102,13 +124,7 @@ json_t *job_json(const struct inspect_job *j)
         return NULL;
     set_identity(o, j);
     set(o, "header", header != NULL ? json_string(header) : json_null());
-    set(o, "lane",
-        j->readable == CODEC_OK ? json_string(keys_lane_name(keys_lane_of_flags(h->flags)))
-                                : json_null());
-    set(o, "owner",
-        j->state == INSPECT_CLAIMED ? out_string(j->owner, strlen(j->owner)) : json_null());
-    set(o, "claimed_for_ms", out_time(j->idle_ms));
-    set(o, "due_ms", out_time(j->due_ms));
+    set_standing(o, j);
     set(o, "max_attempts", positive(h->max_attempts));
     set(o, "crashes", json_integer(h->crashes));
     set(o, "losses", json_integer(h->losses));

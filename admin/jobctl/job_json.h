@@ -11,5 +11,8 @@ struct inspect_job;
 json_t *job_json(const struct inspect_job *j);
 /* What a line of a list says of it: no payload. */
 json_t *job_json_brief(const struct inspect_job *j);
+/* The same with where it stands: its lane, who holds it and for how long, when it is due, since
+ * when it is there. */
+json_t *job_json_row(const struct inspect_job *j);
 
 #endif

@@ -239,6 +239,8 @@ static void append_section(struct out *o, struct buf *b, const json_t *root,
 {
     const json_t *value = json_object_get(root, s->key);
     bool empty = json_is_array(value) ? json_array_size(value) == 0 : !json_is_object(value);
+    if (b->len > 0 && (!empty || s->empty != NULL))
+        buf_append_char(b, '\n'); /* sections stand apart */
     if (empty && s->empty != NULL)
         buf_appendf(b, "%s\n", s->empty);
     else if (!empty && json_is_array(value))
