@@ -25,9 +25,12 @@ struct scene *scene_new(int flags)
     if (flags & SCENE_PG) {
         s->postgres = postgres_start(false);
         pg_load(s->postgres, source_path("contrib/postgres/schema.sql"));
+        pg_load(s->postgres, source_path("contrib/postgres/roles.sql"));
         pg_load(s->postgres, source_path("tests/modules/tables.sql"));
+        snprintf(s->worker_conninfo, sizeof(s->worker_conninfo), "%s user=jobq_worker",
+                 s->postgres->conninfo);
     }
-    o.redis = s->redis->url;
+    o.redis = s->redis->producer_url;
     o.deadline_ms = 10000;
     if (jobq_client_open(&o, &s->client, &err))
         fail_test("client: %s", err.msg);
@@ -67,9 +70,9 @@ struct jobd *scene_jobd(struct scene *s, size_t i, struct jobd_options o)
     if (!o.instance)
         o.instance = instance;
     if (!o.redis)
-        o.redis = s->redis->url;
+        o.redis = s->redis->worker_url;
     if (!o.postgres && s->postgres)
-        o.postgres = s->postgres->conninfo;
+        o.postgres = s->worker_conninfo;
     if (!o.modules)
         o.modules = modules;
     if (!o.state_dir)
@@ -309,6 +312,7 @@ void scene_wait_drained(struct scene *s, int64_t timeout_ms)
                   "%lld parked",
                   (long long)timeout_ms, scene_queued(s), scene_pending(s), scene_later(s),
                   scene_dead(s), scene_parked(s));
+    redis_check_refused(s->redis);
 }
 
 /* ---- the checker ---- */

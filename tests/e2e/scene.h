@@ -3,6 +3,10 @@
  * scene: a whole deployment for an end-to-end test: Redis, PostgreSQL, jobd of several instances, a
  * producer; and the checker that compares what was acknowledged with what happened.
  *
+ * Everybody has only the rights that contrib/redis/users.conf and contrib/postgres/roles.sql give:
+ * jobd those of jobq-worker and jobq_worker, the producer those of jobq-producer. The test itself
+ * looks as administrator.
+ *
  * The types `effect`, `effect_slow` and `parent` of module test_pg write one row into table effects
  * in the runtime's transaction, so: acknowledged ids = ids in effects, none missing, none twice,
  * none that nobody enqueued.
@@ -19,6 +23,7 @@
 struct scene {
     struct redis *redis;
     struct postgres *postgres; /* NULL without SCENE_PG */
+    char worker_conninfo[400]; /* of postgres, as the role that jobd has */
     struct jobd *jobd[SCENE_JOBD_MAX];
     jobq_client *client;
     jobq_id *acked; /* ids that enqueue acknowledged */

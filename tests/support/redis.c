@@ -38,6 +38,69 @@ static struct server *server_of(struct redis *r)
     return (struct server *)(void *)r;
 }
 
+/* ---- users ---- */
+
+#define PASSWORD "s3cret"
+
+/* The users of contrib/redis, with a password: what is tested is what is recommended. The default
+ * user stays almighty, for the test's own looks. */
+static void write_users(struct redis *r)
+{
+    char *users = read_file(source_path("contrib/redis/users.conf"));
+    const char *path = fmt("%s/users.conf", r->dir);
+    FILE *f = fopen(path, "we");
+    char *rest = users, *line;
+
+    if (users == NULL || f == NULL)
+        fail_test("contrib/redis/users.conf cannot be copied to %s", path);
+    while ((line = strsep(&rest, "\n")) != NULL)
+        if (strncmp(line, "user ", 5) == 0)
+            fprintf(f, "%s >%s\n", line, PASSWORD);
+    if (fclose(f) != 0)
+        fail_test("%s: %s", path, strerror(errno));
+    free(users);
+}
+
+#define NAME_URL(out, user) snprintf(out, sizeof(out), "unix://jobq-" user ":" PASSWORD "@%s", r->socket)
+
+static void name_urls(struct redis *r)
+{
+    snprintf(r->url, sizeof(r->url), "unix://%s", r->socket);
+    NAME_URL(r->worker_url, "worker");
+    NAME_URL(r->producer_url, "producer");
+    NAME_URL(r->operator_url, "operator");
+    NAME_URL(r->viewer_url, "viewer");
+}
+
+const char *redis_worker_url(const char *socket)
+{
+    return fmt("unix://jobq-worker:" PASSWORD "@%s", socket);
+}
+
+static bool is_refusal_of_ours(const redisReply *entry)
+{
+    for (size_t i = 0; i + 1 < entry->elements; i += 2)
+        if (strcmp(entry->element[i]->str, "username") == 0)
+            return strncmp(entry->element[i + 1]->str, "jobq-", 5) == 0;
+    return false;
+}
+
+void redis_check_refused(struct redis *r)
+{
+    redisReply *log = redis_do(r, "ACL LOG");
+
+    for (size_t i = 0; i < log->elements; i++) {
+        const redisReply *entry = log->element[i];
+        if (!is_refusal_of_ours(entry))
+            continue;
+        for (size_t k = 0; k + 1 < entry->elements && k < 10; k += 2)
+            if (entry->element[k + 1]->str != NULL)
+                fprintf(stderr, "%s: %s\n", entry->element[k]->str, entry->element[k + 1]->str);
+        fail_test("contrib/redis/users.conf refuses what is needed");
+    }
+    freeReplyObject(log);
+}
+
 /* ---- starting ---- */
 
 static bool port_is_free(int port)
@@ -135,6 +198,8 @@ static void launch(struct server *s)
 
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         argv[n++] = fixed[i];
+    argv[n++] = "--include";
+    argv[n++] = fmt("%s/users.conf", r->dir);
     for (size_t i = 0; s->extra[i] != NULL; i++)
         argv[n++] = s->extra[i];
     argv[n] = NULL;
@@ -178,7 +243,8 @@ struct redis *redis_start(const char *const *extra)
     make_dir("redis", (struct process_user){0}, r->dir, sizeof(r->dir));
     snprintf(r->socket, sizeof(r->socket), "%s/s", r->dir);
     check_socket_path(r->socket);
-    snprintf(r->url, sizeof(r->url), "unix://%s", r->socket);
+    name_urls(r);
+    write_users(r);
     start(s, false);
     return r;
 }

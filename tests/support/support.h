@@ -78,11 +78,17 @@ struct redis {
     char dir[192];
     char socket[224];
     int port;          /* TCP on 127.0.0.1, read back from the server */
-    char url[256];     /* unix:// form */
-    char tcp_url[64];  /* redis://127.0.0.1:port/0 */
+    char url[256];     /* unix:// form; as the default user, who may do everything */
+    char tcp_url[64];  /* redis://127.0.0.1:port/0; likewise */
+    /* As the users of contrib/redis/users.conf. */
+    char worker_url[288], producer_url[288], operator_url[288], viewer_url[288];
 };
 /* Extra redis.conf arguments, NULL-ended, or NULL. Ready means it answered PING. */
 struct redis *redis_start(const char *const *extra);
+/* As jobq-worker, through another socket (a buffer of fmt()). */
+const char *redis_worker_url(const char *socket);
+/* Fails the test if a user of contrib/redis/users.conf was refused anything. */
+void redis_check_refused(struct redis *r);
 struct redis *redis_start_aof(void);   /* appendonly yes, appendfsync no: survives redis_kill
                                         * + redis_restart */
 void redis_kill(struct redis *r);      /* SIGKILL, and waits */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/e2e/behaviour/behaviour.h"
 
@@ -268,6 +269,7 @@ Test(reload, of_a_broken_file_keeps_the_old)
     scene_enqueue(s, "noop", "{}");
     wait_log(j, " job.done ", 1, 20000);
     write_file(j->conf, good);
+    cr_assert_eq(chmod(j->conf, 0600), 0); /* there is a password in it */
     reload(j, " reloaded", 1);
     free(good);
     scene_drain(s, 0);

@@ -194,7 +194,7 @@ static struct chaos *begin(uint64_t seed)
      * while it syncs). */
     redis_stop(c->scene->redis);
     c->scene->redis = redis_start(redis);
-    o.redis = c->scene->redis->url;
+    o.redis = c->scene->redis->producer_url;
     o.deadline_ms = CLIENT_DEADLINE_MS;
     if (jobq_client_open(&o, &c->client, &err))
         fail_test("client: %s", err.msg);

@@ -15,7 +15,7 @@
 static int produce(struct scene *s, const char *id, const char *crash_at)
 {
     const char *program = fmt("%s/../tests/e2e_producer", bin_path("."));
-    const char *argv[] = {program, s->redis->url, id, NULL};
+    const char *argv[] = {program, s->redis->producer_url, id, NULL};
     const char *env[] = {crash_at ? fmt("JOBQ_CRASH_AT=%s", crash_at) : NULL, NULL};
     struct process *p = process_start("producer", argv, env);
     int status = process_wait(p, patience_ms(20000));

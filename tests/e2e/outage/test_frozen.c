@@ -46,7 +46,7 @@ Test(frozen, a_producer_has_its_answer_within_the_deadline)
     jobq_answer a, answers[50];
     jobq_err err;
 
-    o.redis = s->redis->url;
+    o.redis = s->redis->producer_url;
     o.deadline_ms = 300;
     cr_assert_eq(jobq_client_open(&o, &fresh, &err), JOBQ_OK);
     cr_assert_eq(jobq_client_open(&o, &used, &err), JOBQ_OK);
@@ -115,7 +115,7 @@ static struct process *begin_apart(struct scene *s, const char *path)
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "500ms"});
     scene_jobd(
         s, 1,
-        (struct jobd_options){.executors = 2, .lease = "500ms", .redis = fmt("unix://%s", path)});
+        (struct jobd_options){.executors = 2, .lease = "500ms", .redis = redis_worker_url(path)});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 400}", 12);
     scene_wait_pending(s, 4, 20000);
     return relay;
@@ -200,7 +200,7 @@ Test(apart, a_job_in_a_lost_answer_is_found_by_the_audit)
 
     snprintf(path, sizeof(path), "%s/relay", tmp_dir());
     struct process *relay = outage_relay(s->redis, path);
-    scene_jobd(s, 0, (struct jobd_options){.lease = "10s", .redis = fmt("unix://%s", path)});
+    scene_jobd(s, 0, (struct jobd_options){.lease = "10s", .redis = redis_worker_url(path)});
     for (int i = 1; i <= 5; i++) {
         struct delivery d = {s, false};
 

@@ -173,7 +173,7 @@ Test(server, failed_over_goes_on_where_it_was)
     for (size_t i = 0; i < 2; i++)
         scene_jobd(
             s, i,
-            (struct jobd_options){.executors = 2, .lease = "1s", .redis = fmt("unix://%s", path)});
+            (struct jobd_options){.executors = 2, .lease = "1s", .redis = redis_worker_url(path)});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 20}", 200);
     scene_wait_effects(s, 40, 30000);
     scene_wait_pending(s, 2, 20000);

@@ -139,6 +139,7 @@ Test(start, without_our_schema_it_says_what_to_do)
                        s->jobd[0]->status);
     scene_enqueue_many(s, "effect", "{}", 20);
     pg_load(s->postgres, source_path("contrib/postgres/schema.sql"));
+    pg_load(s->postgres, source_path("contrib/postgres/roles.sql"));
     check_works(s, "effect");
 }
 

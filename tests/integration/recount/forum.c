@@ -8,10 +8,16 @@
 
 #define FIXTURE "contrib/forum/fixture/"
 
+/* The module may do what contrib/postgres grants its role, and nothing else. The server's own user
+ * is named like their schema, where its new tables would end up. */
 static struct forum *open_forum(struct forum *f)
 {
+    pg_do(f->pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
+    pg_load(f->pg, source_path("contrib/postgres/roles.sql"));
+    if (f->version != NULL)
+        pg_load(f->pg, source_path(fmt("contrib/postgres/grants-%s.sql", f->version)));
     f->driver = driver_open(lib_path("jobq/recount.so"),
-                            fmt("%s application_name=driver", f->pg->conninfo));
+                            fmt("%s user=jobq_worker application_name=driver", f->pg->conninfo));
     return f;
 }
 
@@ -53,6 +59,7 @@ struct forum *forum_start(const char *version)
     }
     free(out);
     f->is_040 = strcmp(version, V040) == 0;
+    f->version = version;
     return open_forum(f);
 }
 

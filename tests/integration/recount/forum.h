@@ -29,6 +29,7 @@
 struct forum {
     struct postgres *pg;
     struct driver *driver;
+    const char *version; /* NULL: there is no forum */
     bool is_040;
 };
 

@@ -48,6 +48,7 @@ Test(recount, looks_again_after_the_forum_was_upgraded)
 
     must_recount_all(f, "threads", 600, 0, 2);
     forum_load(f, "upgrade-0.40.sql");
+    pg_load(f->pg, source_path("contrib/postgres/grants-0.40.sql"));
     cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
     cr_assert_not_null(strstr(f->driver->text, "(42703)"), "said: %s", f->driver->text);
     pg_do(f->pg, "UPDATE misago_threads_thread SET replies = replies + 1 WHERE id = 12");
@@ -87,7 +88,8 @@ Test(recount, retries_on_what_it_may_not_touch)
 {
     struct forum *f = forum_start(V039);
 
-    pg_do(f->pg, "CREATE ROLE stranger; GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger");
+    pg_do(f->pg, "CREATE ROLE stranger; GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger;"
+                 " GRANT USAGE ON SCHEMA public TO stranger; GRANT stranger TO jobq_worker");
     session_do(f->driver->conn, "SET ROLE stranger");
     cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
     cr_assert_not_null(strstr(f->driver->text, "permission denied"), "said: %s", f->driver->text);

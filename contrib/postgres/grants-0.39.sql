@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- What each module needs of the tables of a forum 0.39, column by column: no password, address or text that it does not
+-- use. psql -v ON_ERROR_STOP=1 -f grants-0.39.sql, as their owner, after roles.sql. Run again it changes nothing.
+BEGIN;
+
+-- Where the forum's tables are.
+GRANT USAGE ON SCHEMA public TO jobq_recount;
+
+-- ---- recount ----
+
+GRANT SELECT (id, title, slug, category_id, replies, has_events, has_poll, has_reported_posts, has_open_reports,
+              has_unapproved_posts, has_hidden_posts, is_hidden, is_unapproved, first_post_id, started_on,
+              starter_id, starter_name, starter_slug, last_post_id, last_post_on, last_post_is_event, last_poster_id,
+              last_poster_name, last_poster_slug),
+      UPDATE (replies, has_events, has_poll, has_reported_posts, has_open_reports, has_unapproved_posts,
+              has_hidden_posts, is_hidden, is_unapproved, first_post_id, started_on, starter_id, starter_name,
+              starter_slug, last_post_id, last_post_on, last_post_is_event, last_poster_id, last_poster_name,
+              last_poster_slug)
+    ON misago_threads_thread TO jobq_recount;
+GRANT SELECT (id, thread_id, category_id, poster_id, poster_name, posted_on, is_event, is_unapproved, is_hidden,
+              has_reports, has_open_reports)
+    ON misago_threads_post TO jobq_recount;
+GRANT SELECT (id, special_role, tree_id, lft, rght, threads, posts, last_thread_id, last_thread_title,
+              last_thread_slug, last_post_on, last_poster_id, last_poster_name, last_poster_slug),
+      UPDATE (threads, posts, last_thread_id, last_thread_title, last_thread_slug, last_post_on, last_poster_id,
+              last_poster_name, last_poster_slug)
+    ON misago_categories_category TO jobq_recount;
+GRANT SELECT (id, username, slug, threads, posts, followers, following), UPDATE (threads, posts, followers, following)
+    ON misago_users_user TO jobq_recount;
+GRANT SELECT (from_user_id, to_user_id) ON misago_users_user_follows TO jobq_recount;
+GRANT SELECT (thread_id) ON misago_threads_poll TO jobq_recount;
+
+COMMIT;
