@@ -2,12 +2,14 @@
 /* publish: see publish.h. */
 #include "broker/publish.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
+#include "broker/script.h"
 
 #define STATS_SECONDS "10800" /* as in lua/stats.lua */
 
@@ -85,4 +87,39 @@ int64_t publish_listeners(const struct redisReply *r, size_t i, const struct sha
         len != strlen(k->events) || memcmp(channel, k->events, len) != 0)
         return -1;
     return MAX(n, 0);
+}
+
+void publish_ask_depth(struct buf *out, const struct shard_keys *k)
+{
+    script_call(out, SCRIPT_DEPTH, LANE_COUNT + 3, 0);
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        resp_str(out, k->lanes[lane]);
+    resp_str(out, k->later);
+    resp_str(out, k->dead);
+    resp_str(out, k->parked);
+}
+
+static bool count_at(const struct redisReply *r, size_t i, int64_t least, int64_t *out)
+{
+    return reply_int(r, i, out) && *out >= least;
+}
+
+int publish_depth_reply(const struct redisReply *r, struct publish_depth *out, jobq_err *err)
+{
+    struct publish_depth d;
+    size_t at = 1;
+    int rc = reply_expect_array(r, "depth", err);
+
+    if (rc != JOBQ_OK)
+        return rc;
+    bool ok = reply_is_word(r, 0, "OK");
+    for (int lane = 0; lane < LANE_COUNT; lane++, at += 2)
+        ok =
+            ok && count_at(r, at, 0, &d.ready[lane]) && count_at(r, at + 1, -1, &d.oldest_ms[lane]);
+    ok = ok && count_at(r, at, 0, &d.delayed) && count_at(r, at + 1, 0, &d.dead) &&
+         count_at(r, at + 2, 0, &d.parked);
+    if (!ok)
+        return reply_refuse_shape("depth", err);
+    *out = d;
+    return JOBQ_OK;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jobq/error.h>
+
 #include "base/base.h"
 #include "broker/keys.h"
 
@@ -38,5 +40,15 @@ void publish_append_events(struct buf *out, const struct shard_keys *k, const ch
 /* Listeners at the channel of events, element i of the reply of PUBSUB NUMSUB; -1: not of that
  * channel. */
 int64_t publish_listeners(const struct redisReply *r, size_t i, const struct shard_keys *k);
+
+/* How much waits in a partition. */
+struct publish_depth {
+    int64_t ready[LANE_COUNT];     /* not delivered to anybody */
+    int64_t oldest_ms[LANE_COUNT]; /* since when the oldest of them is ready, Unix ms; -1: none */
+    int64_t delayed, dead, parked;
+};
+void publish_ask_depth(struct buf *out, const struct shard_keys *k);
+MUST_CHECK int publish_depth_reply(const struct redisReply *r, struct publish_depth *out,
+                                   jobq_err *err);
 
 #endif

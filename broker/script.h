@@ -26,6 +26,7 @@ enum script_name {
     SCRIPT_REVIVE,
     SCRIPT_PURGE,
     SCRIPT_PURGE_LATER,
+    SCRIPT_DEPTH,
     SCRIPT_COUNT
 };
 

@@ -19,6 +19,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "broker/url.h"
+#include "worker/http.h"
 
 struct conf;
 
@@ -76,6 +77,9 @@ struct worker_config {
     int max_held;                   /* jobs handed to one executor at most, 1..FRAME_HELD_MAX */
     int64_t prefetch_us;            /* prefetch_time */
 
+    /* http: len 0 when it is off */
+    struct http_address http;
+
     /* log */
     enum log_level log_level;
     enum log_format log_format;
@@ -101,8 +105,8 @@ struct worker_config {
  * them again).
  *
  * JOBQ_OK with *out set: run. Caller frees with worker_config_free().
- * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample or --print-markdown did
- *   all there was to do and wrote to stdout: exit 0.
+ * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample, --print-markdown or
+ *   --print-metrics did all there was to do and wrote to stdout: exit 0.
  * JOBQ_ECONFIG: exit 78. JOBQ_EINVAL: not a usage of jobd: exit 2. JOBQ_ENOMEM, JOBQ_EINTERNAL.
  */
 MUST_CHECK int worker_config_load(int argc, const char *const *argv, const char *const *envp,

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "worker/config_impl.h"
+#include "worker/metrics.h"
 
 #define NAME_SIZE 96
 
@@ -89,6 +90,7 @@ static const struct {
     {"check", CONFIG_TRY},
     {"print-sample", CONFIG_PRINT_SAMPLE},
     {"print-markdown", CONFIG_PRINT_MARKDOWN},
+    {"print-metrics", CONFIG_PRINT_METRICS},
 };
 
 /* NULL when it is none. */
@@ -182,6 +184,7 @@ static const char usage[] =
     "  --check           read and check the configuration, show every value and its source, exit\n"
     "  --print-sample    write a commented configuration file\n"
     "  --print-markdown  write the options as a page\n"
+    "  --print-metrics   write the metrics as a page\n"
     "  --version, --help\n"
     "\n"
     "A value from a flag counts before the environment (JOBQ_REDIS for --redis), that before the\n"
@@ -240,6 +243,9 @@ void config_do_command(enum config_command command)
     case CONFIG_PRINT_MARKDOWN:
         fputs(markdown, stdout);
         conf_print(table, CONF_MARKDOWN, stdout);
+        break;
+    case CONFIG_PRINT_METRICS:
+        metrics_print_markdown(stdout);
         break;
     case CONFIG_RUN:
     case CONFIG_TRY:

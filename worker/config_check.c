@@ -46,6 +46,15 @@ static bool is_word(const char *text, size_t max, const char *others, const char
     return n > 0 && n <= max && !strchr(not_first, text[0]);
 }
 
+static int take_http(struct worker_config *c, jobq_err *err)
+{
+    jobq_err why;
+    const char *text = conf_string(c->conf, "http");
+    if (http_parse(text ? text : "off", &c->http, &why) != JOBQ_OK)
+        return refuse(c, "http", why.msg, err);
+    return JOBQ_OK;
+}
+
 static int check_prefix(const struct worker_config *c, jobq_err *err)
 {
     struct shard_keys keys;
@@ -82,7 +91,8 @@ int config_take_names(struct worker_config *c, jobq_err *err)
     if (strstr(conf_source(c->conf, "state_dir"), "STATE_DIRECTORY"))
         dir[strcspn(dir, ":")] = '\0';
     c->state_dir = dir;
-    return check_prefix(c, err);
+    int code = take_http(c, err);
+    return code == JOBQ_OK ? check_prefix(c, err) : code;
 }
 
 /* The name of the i-th group of a list, checked. */

@@ -28,7 +28,8 @@ enum config_command {
     CONFIG_VERSION,
     CONFIG_TRY,
     CONFIG_PRINT_SAMPLE,
-    CONFIG_PRINT_MARKDOWN
+    CONFIG_PRINT_MARKDOWN,
+    CONFIG_PRINT_METRICS
 };
 
 /* Memory that is wiped and freed together with the configuration. */

@@ -88,6 +88,8 @@ static void on_command_down(void *ctx, const char *why)
     s->scripts_loading = false;
     s->asking_queues = false;
     publish_down(s);
+    metrics_down(s);
+    s->metrics.links_lost[0]++;
     for (size_t i = 0; i < s->shard_count; i++) {
         struct shard *shard = s->shards[i];
         shard->moving = shard->sweeping = shard->walking = shard->creating_groups = false;
@@ -109,6 +111,7 @@ static void on_reader_down(void *ctx, const char *why)
 {
     struct supervisor *s = ctx;
     (void)why;
+    s->metrics.links_lost[1]++;
     lose_client(s, LINK_READER, s->reader);
     reading_reader_down(s);
 }
@@ -133,6 +136,7 @@ static void on_subscriber_down(void *ctx, const char *why)
 {
     struct supervisor *s = ctx;
     (void)why;
+    s->metrics.links_lost[2]++;
     for (size_t i = 0; i < s->shard_count; i++)
         lease_hidden(s->shards[i]->lease, true, loop_now(s->loop));
 }

@@ -36,6 +36,7 @@ void executor_enforce_limits(struct executor *x, int64_t now_ms)
 static void wear_out(struct pool *p, struct executor *x, const char *unit, int64_t n)
 {
     x->worn = true;
+    p->counts.recycled++;
     log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->pid), LOG_INT(unit, n), LOG_END);
     loop_timer_arm(p->respawn, loop_now(p->loop));
 }

@@ -179,6 +179,7 @@ void intake_entry(struct supervisor *s, struct shard *shard, const struct claim_
         return;
     }
     j->claimed_ms = loop_now(s->loop);
+    shard->numbers.claimed[e->lane]++;
     if (e->h) {
         decide(s, j);
         return;

@@ -22,6 +22,7 @@
 #include "worker/retry.h"
 
 struct executor;
+struct metrics_series;
 struct shard;
 
 enum job_stage {
@@ -57,6 +58,7 @@ struct job {
     int64_t claimed_ms;       /* monotonic */
     int64_t wait_ms;          /* between enqueue and claim, by Redis's clock */
     int64_t started_redis_ms; /* as published; 0: not yet */
+    struct metrics_series *series; /* where its numbers go; NULL: not looked up yet */
     bool was_handed;          /* to an executor, once or more */
     struct dispatch_job turn; /* dispatch's part */
 

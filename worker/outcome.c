@@ -231,18 +231,22 @@ static void send_again(struct batch *b, int64_t pause_ms)
     b->lane->not_before_ms = loop_now(s->loop) + pause_ms;
 }
 
-static void settle(struct batch *b)
+static void settle(struct batch *b, const enum claim_fate *fates)
 {
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
+        observe_settled(b->s, b->jobs[i], fates[i]);
         intake_forget(b->jobs[i]);
+    }
 }
 
-static int read_answer(const struct batch *b, const struct redisReply *r, jobq_err *err)
+static int read_answer(const struct batch *b, const struct redisReply *r,
+                       enum claim_fate fates[BATCH_MAX], jobq_err *err)
 {
     int64_t acked;
-    enum claim_fate fates[BATCH_MAX];
     if (b->succeeded) {
         CRASH_POINT("finish.answered");
+        for (size_t i = 0; i < b->count; i++)
+            fates[i] = CLAIM_MOVED;
         return claim_ack_reply(r, &acked, err);
     }
     CRASH_POINT("fail.answered");
@@ -254,6 +258,7 @@ static void on_batch_reply(void *ctx, void *data, const struct redisReply *r)
     struct supervisor *s = ctx;
     struct batch *b = data;
     const char *what = b->succeeded ? "ack" : "fail";
+    enum claim_fate fates[BATCH_MAX];
     jobq_err err;
     if (b->generation != s->generation)
         goto out;
@@ -261,7 +266,7 @@ static void on_batch_reply(void *ctx, void *data, const struct redisReply *r)
         send_again(b, 0);
         goto out;
     }
-    int rc = read_answer(b, r, &err);
+    int rc = read_answer(b, r, fates, &err);
     if (rc == JOBQ_EFENCED) {
         supervisor_fenced(s, what);
     } else if (rc) {
@@ -270,7 +275,7 @@ static void on_batch_reply(void *ctx, void *data, const struct redisReply *r)
                       LOG_STR("error", err.msg), LOG_END);
         send_again(b, RETRY_PAUSE_MS);
     } else {
-        settle(b);
+        settle(b, fates);
     }
 out:
     mem_free(b);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/enqueue.h"
 #include "worker/link.h"
+#include "worker/observe.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 
@@ -47,6 +48,7 @@ static void on_child_reply(void *ctx, void *data, const struct redisReply *r)
     if (r && !supervisor_judge(s, r) &&
         enqueue_reply(r, link_where(s->command), &answer, &err) == JOBQ_OK) {
         t->child->spec.size = 0; /* stored */
+        observe_child(s, answer.status == JOBQ_STATUS_DUPLICATE);
         j->children_unsent--;
     }
     mem_free(t);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/reply.h"
@@ -27,6 +28,7 @@ static void on_beat(void *ctx, void *data, const struct redisReply *r)
     if (rc == JOBQ_OK) {
         s->redis_offset_ms = beat.redis_ms - now;
         s->clock_known = true;
+        observe_round_trip(s, clock_mono_us() - t->sent_us);
         if (lease_beat_answered(t->shard->lease, &beat, t->sent_ms, now, &err))
             log_event(LOG_ERROR, "lease.no_memory", LOG_END);
     } else {
@@ -48,6 +50,7 @@ static void send_beat(struct shard *shard)
     size_t info_len = 0;
     const char *info = publish_info(shard, ticket_now(shard), &info_len);
     claim_beat(ticket_out(shard), &shard->keys, shard->sup->incarnation, info, info_len);
+    t->sent_us = clock_mono_us();
     ticket_expect(shard, on_beat, t);
 }
 

@@ -102,6 +102,11 @@ bool pool_has(const struct pool *p, const struct executor *x)
     return false;
 }
 
+const struct pool_counts *pool_counts(const struct pool *p)
+{
+    return &p->counts;
+}
+
 void pool_each(const struct pool *p, void (*fn)(void *ctx, const struct pool_view *v), void *ctx)
 {
     LIST_FOR_EACH (node, &p->executors) {
@@ -364,6 +369,16 @@ static void count_failed_start(struct pool *p, const char *why, int64_t now_ms)
     p->pause_ms = p->pause_ms ? MIN(p->pause_ms * 2, LONGEST_PAUSE_MS) : 100;
 }
 
+static void count_end(struct pool *p, const struct executor *x, int status)
+{
+    if (x->state == EXECUTOR_STARTING)
+        p->counts.failed_starts += !p->draining;
+    else if (x->why[0])
+        p->counts.killed++;
+    else if (x->state == EXECUTOR_READY || status != 0)
+        p->counts.died++;
+}
+
 void pool_bury(struct pool *p, struct executor *x, int status)
 {
     char why[224];
@@ -377,6 +392,7 @@ void pool_bury(struct pool *p, struct executor *x, int status)
         executor_free(x);
         return;
     }
+    count_end(p, x, status);
     if (was != EXECUTOR_STARTING)
         settle_jobs(p, x, why);
     else

@@ -92,6 +92,14 @@ struct pool_view {
     int64_t memory_bytes; /* its own, at the last look */
 };
 void pool_each(const struct pool *p, void (*fn)(void *ctx, const struct pool_view *v), void *ctx);
+/* What came of executors so far. */
+struct pool_counts {
+    uint64_t failed_starts; /* ended before they were ready */
+    uint64_t killed;        /* by us, for what they did */
+    uint64_t died;          /* by themselves */
+    uint64_t recycled;      /* replaced, for their number of jobs or their memory */
+};
+const struct pool_counts *pool_counts(const struct pool *p);
 /* Whether this executor (by address) is still in the pool. */
 bool pool_has(const struct pool *p, const struct executor *x);
 

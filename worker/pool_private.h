@@ -71,6 +71,7 @@ struct pool {
     bool said_failed;
     unsigned start_deaths;
     int64_t first_start_death_ms;
+    struct pool_counts counts;
 };
 
 /* ---- executor_process.c ---- */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * readiness: whether jobd claims, and why not: told to the service manager (READY=1 once, STATUS=
- * always) when it changes, and to the log when it changes and once a minute while it lasts.
- */
+#include "worker/readiness.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -26,31 +24,59 @@ static const struct shard *unproved_shard(const struct supervisor *s, int64_t no
     return NULL;
 }
 
+const char *readiness_word(enum readiness_part part)
+{
+    static const char *const words[] = {
+        [NOT_READY_STARTING] = "starting",   [NOT_READY_DRAINING] = "draining",
+        [NOT_READY_REDIS] = "redis",         [NOT_READY_LEASE] = "lease",
+        [NOT_READY_EXECUTORS] = "executors", [NOT_READY_POSTGRES] = "postgres",
+    };
+    ASSERT((unsigned)part < ARRAY_LEN(words));
+    return words[part];
+}
+
 /* The first reason that holds, "" when jobd is ready. */
-static void find_reason(struct supervisor *s, int64_t now, char *out, size_t size)
+static enum readiness_part find_reason(struct supervisor *s, int64_t now, char *out, size_t size)
 {
     const struct shard *shard;
     const char *queue, *refusal = now < s->refusal_until_ms ? s->refusal : "";
     out[0] = '\0';
-    if (s->drain.phase != DRAIN_NOT)
+    if (s->drain.phase != DRAIN_NOT) {
         snprintf(out, size, "draining: %zu jobs left", intake_held(s));
-    else if (!link_is_up(s->command))
+        return NOT_READY_DRAINING;
+    }
+    if (!link_is_up(s->command)) {
         snprintf(out, size, "redis: %s: %s", link_where(s->command),
                  link_trouble(s->command)[0] ? link_trouble(s->command) : "connecting");
-    else if (!s->types_text)
+        return NOT_READY_REDIS;
+    }
+    if (!s->types_text) {
         snprintf(out, size, "executors: none is ready yet");
-    else if (now < s->not_writable_until_ms)
+        return NOT_READY_STARTING;
+    }
+    if (now < s->not_writable_until_ms) {
         snprintf(out, size, "redis: %s: %s", link_where(s->command), s->not_writable);
-    else if ((queue = queues_unknown(s)))
+        return NOT_READY_REDIS;
+    }
+    if ((queue = queues_unknown(s))) {
         snprintf(out, size, "redis: queue %s is not registered yet%s%.100s", queue,
                  *refusal ? ": " : "", refusal);
-    else if ((shard = unproved_shard(s, now)))
+        return NOT_READY_REDIS;
+    }
+    if ((shard = unproved_shard(s, now))) {
         snprintf(out, size, "lease: no accepted beat on queue %s partition %u%s%.100s",
                  shard->keys.queue, shard->keys.partition, *refusal ? ": " : "", refusal);
-    else if (pool_ready(s->pool) == 0)
+        return NOT_READY_LEASE;
+    }
+    if (pool_ready(s->pool) == 0) {
         snprintf(out, size, "executors: none is ready");
-    else if (pool_without_database(s->pool) == pool_ready(s->pool))
+        return NOT_READY_EXECUTORS;
+    }
+    if (pool_without_database(s->pool) == pool_ready(s->pool)) {
         snprintf(out, size, "postgres: %s", s->database_text);
+        return NOT_READY_POSTGRES;
+    }
+    return NOT_READY_PARTS;
 }
 
 static void say_ready(struct supervisor *s)
@@ -67,7 +93,7 @@ static void say_ready(struct supervisor *s)
 void readiness_update(struct supervisor *s, int64_t now_ms)
 {
     char why[sizeof(s->why_not)];
-    find_reason(s, now_ms, why, sizeof(why));
+    enum readiness_part part = find_reason(s, now_ms, why, sizeof(why));
     bool ready = !why[0];
     if (ready && !s->ready) {
         s->ready = true;
@@ -76,6 +102,7 @@ void readiness_update(struct supervisor *s, int64_t now_ms)
     } else if (!ready &&
                (s->ready || strcmp(why, s->why_not) != 0 || now_ms - s->said_ms >= SAY_AGAIN_MS)) {
         s->ready = false;
+        s->not_ready_part = part;
         memcpy(s->why_not, why, sizeof(why));
         s->said_ms = now_ms;
         log_event(s->ready_sent && s->drain.phase == DRAIN_NOT ? LOG_WARN : LOG_INFO, "not_ready",

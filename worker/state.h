@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * state: what the parts of the supervisor share: supervisor.c (its life), intake.c (entries become
- * jobs), outcome.c (jobs become acknowledgements), watch.c (the partition's upkeep), readiness.c
- * (what we tell the service manager).
+ * jobs), outcome.c (jobs become acknowledgements), watch.c (the partition's upkeep).
  *
  * Single thread. The supervisor owns everything here; nothing in this header is seen outside these
  * files.
@@ -20,7 +19,9 @@
 #include "worker/dispatch.h"
 #include "worker/drain.h"
 #include "worker/job.h"
+#include "worker/metrics.h"
 #include "worker/publish.h"
+#include "worker/readiness.h"
 
 struct identity;
 struct lease;
@@ -31,6 +32,7 @@ struct map;
 struct pool;
 struct redisReply;
 struct supervisor;
+struct web;
 struct worker_config;
 
 #define INCARNATION_SIZE 128
@@ -73,6 +75,7 @@ struct shard {
     unsigned quick_audits; /* still to do after a broken link */
     struct entry_id parked_cursor;
     struct shard_published published;
+    struct shard_numbers numbers;
 };
 
 struct held_key {
@@ -152,6 +155,8 @@ struct supervisor {
 
     int64_t started_ms; /* monotonic */
     struct published published;
+    struct metrics metrics;
+    struct web *web;
 
     size_t leaving; /* partitions whose leave is not answered */
     unsigned sent;  /* enum sent_now: what this turn writes, for the crash points after the
@@ -161,6 +166,7 @@ struct supervisor {
     bool ready;
     bool ready_sent;
     char why_not[256];
+    enum readiness_part not_ready_part; /* means something while not ready */
     int64_t said_ms;
     int64_t watchdog_ms, watchdog_due_ms;
     char database_text[192];
@@ -207,8 +213,5 @@ size_t outcome_unsettled(const struct supervisor *s); /* decided and not yet ans
 /* It is done: stores its children, then it has succeeded. */
 void outcome_send_children(struct supervisor *s, struct job *j);
 void outcome_retry_children(struct supervisor *s);
-
-/* ---- readiness.c ---- */
-void readiness_update(struct supervisor *s, int64_t now_ms);
 
 #endif

@@ -23,10 +23,12 @@
 #include "worker/observe.h"
 #include "worker/link.h"
 #include "worker/pool.h"
+#include "worker/process_info.h"
 #include "worker/queues.h"
 #include "worker/reading.h"
 #include "worker/state.h"
 #include "worker/watch.h"
+#include "worker/web.h"
 
 #define NOT_WRITABLE_MS 2000 /* claiming pauses so long after Redis refused a write; each refusal
                               * renews it */
@@ -76,6 +78,7 @@ bool supervisor_judge(struct supervisor *s, const struct redisReply *r)
 {
     if (!reply_is_error(r))
         return false;
+    s->metrics.redis_errors++;
     enum reply_class c = reply_class_of(r);
     if (c == REPLY_NOSCRIPT) {
         supervisor_load_scripts(s);
@@ -108,6 +111,7 @@ void supervisor_fenced(struct supervisor *s, const char *how)
         return; /* what we hold goes back by the hands of others */
     log_event(LOG_WARN, "incarnation.lost", LOG_STR("incarnation", s->incarnation),
               LOG_STR("learned_by", how), LOG_END);
+    s->metrics.fenced++;
     s->fenced = true;
 }
 
@@ -117,6 +121,7 @@ static void drop_everything(struct supervisor *s)
     while (dispatch_pop(s->dispatch))
         ;
     dispatch_reset_reads(s->dispatch);
+    observe_abandoned(s);
     s->read_lane = NULL;
     intake_forget_all(s);
     reading_reset(s);
@@ -232,6 +237,7 @@ static void on_reload(void *ctx, int signal_number)
     if (s->drain.phase != DRAIN_NOT)
         return;
     if (worker_config_reload(s->config, &next, &err)) {
+        s->metrics.reloads_refused++;
         log_event(LOG_ERROR, "reload.refused", LOG_STR("error", err.msg), LOG_END);
         return;
     }
@@ -244,7 +250,9 @@ static void on_reload(void *ctx, int signal_number)
     if (queues_configure(s, &err))
         log_event(LOG_ERROR, "reload.queues", LOG_STR("error", err.msg), LOG_END);
     pool_configure(s->pool, next);
+    web_configure(s);
     worker_config_free(old);
+    s->metrics.reloads++;
     log_event(LOG_INFO, "reloaded", LOG_END);
 }
 
@@ -269,6 +277,7 @@ static int64_t next_due(struct supervisor *s, int64_t now)
     due = MIN(due, watch_due_ms(s, now));
     due = MIN(due, reading_due_ms(s));
     due = MIN(due, publish_due_ms(s));
+    due = MIN(due, metrics_due_ms(s));
     due = MIN(due, s->said_ms + 60000);
     if (link_is_up(s->command))
         due = MIN(due, s->asking_queues ? DUE_NEVER : s->queues_due_ms);
@@ -293,8 +302,10 @@ static void on_turn_end(void *ctx, int64_t now_ms)
         queues_ask(s, now_ms);
         watch_run(s, now_ms);
     }
-    if (link_is_up(s->command))
+    if (link_is_up(s->command)) { /* still */
         publish_run(s, now_ms);
+        metrics_run(s, now_ms);
+    }
     reading_check(s, now_ms);
     run_dispatch(s, now_ms);
     outcome_retry_children(s);
@@ -304,7 +315,8 @@ static void on_turn_end(void *ctx, int64_t now_ms)
         closing_run(s, now_ms);
     readiness_update(s, now_ms);
     log_tick();
-    loop_timer_arm(s->timer, next_due(s, now_ms));
+    int64_t web_due = web_run(s, now_ms);
+    loop_timer_arm(s->timer, MAX(MIN(next_due(s, now_ms), web_due), now_ms + 1));
 }
 
 /* After the links have written: what was sent in this turn is on its way, no answer has come. */
@@ -351,6 +363,9 @@ static int set_up(struct supervisor *s, jobq_err *err)
                          "modules = ( \"recount\" );");
     if (!(s->queues = map_new()) || !(s->types = map_new()))
         return error_set(err, JOBQ_ENOMEM, "out of memory");
+    if ((rc = metrics_init(s, err)))
+        return rc;
+    process_info_now();
     if ((rc = identity_open(c->state_dir, c->instance, &s->identity, s->predecessor,
                             sizeof(s->predecessor), err)))
         return rc;
@@ -369,11 +384,14 @@ static int set_up(struct supervisor *s, jobq_err *err)
         return rc;
     if ((rc = loop_hook(s->loop, on_turn_sent, s, err)))
         return rc;
-    return queues_configure(s, err);
+    if ((rc = queues_configure(s, err)))
+        return rc;
+    return web_start(s, err);
 }
 
 static void tear_down(struct supervisor *s)
 {
+    web_stop(s);
     if (s->pool)
         pool_kill_all(s->pool);
     intake_forget_all(s);
@@ -389,6 +407,7 @@ static void tear_down(struct supervisor *s)
     mem_free(s->types_text);
     reading_free(s);
     publish_free(s);
+    metrics_done(s);
     identity_close(s->identity);
     worker_config_free(s->config);
     mem_free(s);

@@ -14,6 +14,7 @@ struct ticket {
     struct shard *shard;
     uint64_t generation;
     int64_t sent_ms;
+    int64_t sent_us; /* of a beat: exactly */
     enum lane lane;
     struct entry_id entry;
     char victim[INCARNATION_SIZE];

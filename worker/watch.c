@@ -113,6 +113,7 @@ static void on_move(void *ctx, void *data, const struct redisReply *r)
             ticket_accept(s, r, rc, "move", &err);
         goto out;
     }
+    shard->numbers.moved += (uint64_t)m.moved;
     if (m.corrupt)
         log_event(LOG_ERROR, "later.corrupt", LOG_STR("queue", shard->keys.queue),
                   LOG_INT("count", m.corrupt), LOG_END);

@@ -9,7 +9,7 @@ packages_needs_build=(
     'cmd gcc gcc' 'file /usr/include/stdio.h libc6-dev' 'cmd make make' 'cmd cmake cmake'
     'cmd pkg-config pkg-config' 'lib hiredis libhiredis-dev' 'lib libpq libpq-dev'
     'lib jansson libjansson-dev' 'lib libconfig libconfig-dev'
-    'lib libcurl libcurl4-openssl-dev'
+    'lib libcurl libcurl4-openssl-dev' 'lib libmicrohttpd libmicrohttpd-dev'
 )
 packages_needs_servers=(
     'cmd redis-server redis-server' 'file /usr/lib/postgresql/*/bin/initdb postgresql'

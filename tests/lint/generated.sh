@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What is written from tables agrees with them: docs/options.md and contrib/jobd.conf with worker/config.def.
+# What is written from tables agrees with them: docs/options.md and contrib/jobd.conf with worker/config.def,
+# docs/metrics.md with worker/metrics.def.
 #   generated.sh [--write] JOBD [DIRECTORY]     --write: writes them anew instead
 write=
 [ "$1" = --write ] && write=1 && shift
@@ -20,5 +21,6 @@ check() {
 }
 
 check docs/options.md --print-markdown
+check docs/metrics.md --print-metrics
 check contrib/jobd.conf --print-sample
 exit "$bad"

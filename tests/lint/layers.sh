@@ -55,6 +55,7 @@ library libconfig 'libconfig' 'base/conf[a-z_]*\.[ch]'
 library jansson 'jansson' '(admin|worker/handlers)/.*'
 library libpq 'libpq-fe|postgresql/' '(worker/executor/pg_[a-z_]*|admin/.*|worker/handlers/.*)\.[ch]'
 library libvips 'vips/|glib' 'worker/handlers/avatar/.*'
+library libmicrohttpd 'microhttpd' 'worker/http\.c'
 library dlopen 'dlfcn' 'worker/.*'
 
 # A handler is written as a stranger would write it.

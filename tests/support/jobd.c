@@ -140,6 +140,9 @@ static void write_configuration(struct jobd *j, const struct jobd_options *o, co
         fprintf(f, "executor_path = \"%s\";\n", bin_path("jobq-executor"));
     if (o->extra == NULL || strstr(o->extra, "module_dir") == NULL)
         fprintf(f, "module_dir = \"%s\";\n", lib_path("jobq"));
+    /* Many run at once: a port of the default would be one for all. */
+    if (o->extra == NULL || strstr(o->extra, "http") == NULL)
+        fprintf(f, "http = \"off\";\n");
     if (o->extra != NULL)
         fprintf(f, "%s\n", o->extra);
     if (fclose(f) != 0)
