@@ -142,6 +142,8 @@ static bool is_for_handlers(const char *option)
 /* The value as text; numbers in bytes or ms. NULL without memory. */
 static const char *host_text(struct worker_config *c, const struct conf_option *o)
 {
+    if (o->type == CONF_BOOL)
+        return conf_bool(c->conf, o->name) ? "true" : "false";
     if (o->type != CONF_INT && o->type != CONF_MS && o->type != CONF_BYTES)
         return conf_string(c->conf, o->name);
     char *text = config_alloc(c, 24);
@@ -186,6 +188,8 @@ static int fill(struct worker_config *c, jobq_err *err)
         code = config_take_queues(c, err);
     if (code == JOBQ_OK)
         code = config_take_limits(c, err);
+    if (code == JOBQ_OK)
+        code = config_check_mail(c, err);
     if (code == JOBQ_OK)
         code = config_take_programs(c, err);
     if (code == JOBQ_OK)
@@ -270,6 +274,17 @@ const struct worker_limits *worker_config_limits(const struct worker_config *c, 
             low = middle + 1;
     }
     return &c->limits;
+}
+
+bool worker_config_tells_otherwise(const struct worker_config *before,
+                                   const struct worker_config *now)
+{
+    if (before->host_count != now->host_count)
+        return true;
+    for (size_t i = 0; i < now->host_count; i++)
+        if (strcmp(before->host_strings[i], now->host_strings[i]) != 0)
+            return true;
+    return false;
 }
 
 const char *worker_config_source(const struct worker_config *c, const char *option)

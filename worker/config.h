@@ -123,6 +123,9 @@ void worker_config_free(struct worker_config *c); /* wipes secrets; NULL is fine
  * NULL. */
 const struct worker_limits *worker_config_limits(const struct worker_config *c, const char *type,
                                                  size_t len);
+/* Whether handlers would be told something else than before (host_strings). */
+bool worker_config_tells_otherwise(const struct worker_config *before,
+                                   const struct worker_config *now);
 /* Where a value came from, by option name: "default", "/etc/jobq/jobd.conf:12", "environment
  * JOBQ_REDIS". */
 const char *worker_config_source(const struct worker_config *c, const char *option);

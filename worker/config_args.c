@@ -53,8 +53,9 @@ static const struct conf_option type_fields[] = {
     {.name = (n), .type = (t), .fallback = (d), .applies = (a), __VA_ARGS__},
 #define TEXT(n, d, a, other, h)                                                                    \
     ROW(n, CONF_STRING, d, CONF_##a, .foreign_env = (other), .help = (h))
-#define SECRET(n, other, h)                                                                        \
-    ROW(n, CONF_SECRET, NULL, CONF_START, .foreign_env = (other), .help = (h))
+#define SECRET(n, a, other, h)                                                                     \
+    ROW(n, CONF_SECRET, NULL, CONF_##a, .foreign_env = (other), .help = (h))
+#define BOOL(n, d, a, h) ROW(n, CONF_BOOL, d, CONF_##a, .help = (h))
 #define RANGE(t, n, d, a, lo, hi, h) ROW(n, t, d, a, .min = (lo), .max = (hi), .help = (h))
 #define NUMBER(n, d, a, lo, hi, h) RANGE(CONF_INT, n, d, CONF_##a, lo, hi, h)
 #define MS(n, d, a, lo, hi, h) RANGE(CONF_MS, n, d, CONF_##a, lo, hi, h)

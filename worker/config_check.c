@@ -223,6 +223,31 @@ int config_take_limits(struct worker_config *c, jobq_err *err)
     return JOBQ_OK;
 }
 
+/* ---- mail ---- */
+
+/* "10/s", "300/m", "2000/h", "500/d": read by the module mail, refused here before it starts. */
+static bool is_rate(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    int64_t count;
+    char number[8];
+    if (digits == 0 || digits > 7 || text[digits] != '/')
+        return false;
+    memcpy(number, text, digits);
+    number[digits] = '\0';
+    return text_parse_int(number, &count) == JOBQ_OK && count >= 1 && count <= 1000000 &&
+           text[digits + 1] != '\0' && strchr("smhd", text[digits + 1]) && !text[digits + 2];
+}
+
+int config_check_mail(const struct worker_config *c, jobq_err *err)
+{
+    const char *rate = conf_string(c->conf, "mail.rate");
+    if (rate && !is_rate(rate))
+        return refuse(c, "mail.rate",
+                      "must be such as \"10/s\", \"300/m\", \"2000/h\" or \"500/d\"", err);
+    return JOBQ_OK;
+}
+
 /* ---- programs ---- */
 
 /* The directory of this program; "" when nobody knows. */

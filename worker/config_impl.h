@@ -61,6 +61,7 @@ MUST_CHECK char *config_text(struct worker_config *c, const char *text);
 MUST_CHECK int config_take_names(struct worker_config *c, jobq_err *err);
 MUST_CHECK int config_take_queues(struct worker_config *c, jobq_err *err);
 MUST_CHECK int config_take_limits(struct worker_config *c, jobq_err *err);
+MUST_CHECK int config_check_mail(const struct worker_config *c, jobq_err *err);
 MUST_CHECK int config_take_programs(struct worker_config *c, jobq_err *err);
 
 /* ---- config_forum.c ---- */

@@ -67,7 +67,8 @@ static int take_ready(struct pool *p, struct executor *x, const struct frame *f)
         types[n++] = t;
     }
     pool_executor_ready(p, x);
-    p->hooks.on_ready(p->hooks.ctx, x, types, n);
+    if (x->state == EXECUTOR_READY)
+        p->hooks.on_ready(p->hooks.ctx, x, types, n);
     return JOBQ_OK;
 }
 

@@ -41,6 +41,16 @@ static void wear_out(struct pool *p, struct executor *x, const char *unit, int64
     loop_timer_arm(p->respawn, loop_now(p->loop));
 }
 
+void executor_outdate(struct pool *p, struct executor *x)
+{
+    if (x->worn || (x->state != EXECUTOR_READY && x->state != EXECUTOR_STARTING))
+        return;
+    x->worn = true;
+    log_event(LOG_INFO, "executor.recycle", LOG_INT("pid", x->pid), LOG_STR("why", "new settings"),
+              LOG_END);
+    loop_timer_arm(p->respawn, loop_now(p->loop));
+}
+
 void executor_recycle_worn(struct pool *p, struct executor *x, bool look_at_memory)
 {
     const struct worker_config *c = p->config;

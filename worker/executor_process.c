@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "worker/cells.h"
 #include "worker/config.h"
 #include "worker/executor_env.h"
 #include "worker/pool_private.h"
@@ -98,7 +99,8 @@ static int start_process(struct pool *p, struct executor *x, int theirs, int pag
     const int fds[][2] = {{STDERR_FILENO, STDERR_FILENO},
                           {STDERR_FILENO, STDOUT_FILENO},
                           {theirs, FRAME_SOCKET_FD},
-                          {page_fd, FRAME_PAGE_FD}};
+                          {page_fd, FRAME_PAGE_FD},
+                          {p->cells_fd, CELLS_FD}};
     const char *argv[] = {"jobq-executor", NULL};
     const char *env[EXECUTOR_ENV_MAX + 1];
     executor_env((const char *const *)environ, env);

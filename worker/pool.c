@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/child.h"
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "worker/cells.h"
 #include "worker/config.h"
 #include "worker/frame.h"
 #include "worker/job.h"
@@ -36,9 +38,12 @@ int pool_new(struct loop *loop, const struct worker_config *config, const struct
     if (!p)
         return error_set(err, JOBQ_ENOMEM, "out of memory");
     p->loop = loop;
+    p->cells_fd = -1;
     p->config = config;
     p->hooks = *hooks;
     list_init(&p->executors);
+    if ((rc = cells_new(&p->cells_fd, err)))
+        goto out;
     if ((rc = loop_timer_new(loop, on_tick, p, &p->tick, err)))
         goto out;
     rc = loop_timer_new(loop, on_respawn, p, &p->respawn, err);
@@ -58,6 +63,8 @@ void pool_free(struct pool *p)
         executor_free(LIST_ENTRY(node, struct executor, node));
     loop_timer_free(p->tick);
     loop_timer_free(p->respawn);
+    if (p->cells_fd >= 0)
+        close(p->cells_fd);
     mem_free(p);
 }
 
@@ -413,17 +420,34 @@ void pool_bury(struct pool *p, struct executor *x, int status)
         loop_timer_arm(p->respawn, now + p->pause_ms);
 }
 
+/* Successors that can take jobs. */
+static size_t count_fresh(const struct pool *p)
+{
+    size_t n = 0;
+    LIST_FOR_EACH (node, &p->executors) {
+        const struct executor *x = LIST_ENTRY(node, struct executor, node);
+        n += !x->worn && x->state == EXECUTOR_READY;
+    }
+    return n;
+}
+
 void pool_executor_ready(struct pool *p, struct executor *x)
 {
     x->state = EXECUTOR_READY;
     p->ever_ready = true;
     p->start_deaths = 0;
+    if (x->worn) { /* its settings were changed while it started: it is nobody's successor */
+        pool_retire(p, x);
+        return;
+    }
+    bool all_are_there = count_fresh(p) >= (size_t)p->config->executors;
     LIST_FOR_EACH (node, &p->executors) {
         struct executor *old = LIST_ENTRY(node, struct executor, node);
-        if (old->worn && old->state == EXECUTOR_READY) {
-            pool_retire(p, old);
+        if (!old->worn || old->state != EXECUTOR_READY)
+            continue;
+        pool_retire(p, old);
+        if (!all_are_there) /* otherwise there are more than there are to be from now on */
             return;
-        }
     }
 }
 
@@ -470,11 +494,15 @@ void pool_start(struct pool *p)
 
 void pool_configure(struct pool *p, const struct worker_config *config)
 {
+    bool outdated = worker_config_tells_otherwise(p->config, config);
     p->config = config;
+    if (outdated)
+        LIST_FOR_EACH (node, &p->executors)
+            executor_outdate(p, LIST_ENTRY(node, struct executor, node));
     size_t staying = count_staying(p);
     LIST_FOR_EACH (node, &p->executors) {
         struct executor *x = LIST_ENTRY(node, struct executor, node);
-        if (x->state != EXECUTOR_READY)
+        if (x->state != EXECUTOR_READY || x->worn)
             continue;
         if (staying > (size_t)config->executors) {
             staying--;

@@ -60,6 +60,7 @@ struct pool {
     struct pool_hooks hooks;
     struct list executors;
     size_t alive;
+    int cells_fd; /* what executors share (worker/cells.h) */
     struct loop_timer *tick;
     int64_t tick_ms;
     struct loop_timer *respawn;
@@ -83,6 +84,8 @@ void executor_free(struct executor *x);
 void executor_enforce_limits(struct executor *x, int64_t now_ms);
 /* One that has used up its jobs or its memory gets a successor. */
 void executor_recycle_worn(struct pool *p, struct executor *x, bool look_at_memory);
+/* One that was started with other settings than those in force gets a successor. */
+void executor_outdate(struct pool *p, struct executor *x);
 /* One that retires and holds nothing is told to exit, and made to. */
 void executor_dismiss_idle(struct executor *x, int64_t now_ms);
 

@@ -182,6 +182,16 @@ typedef struct jobq_host {
      * @return NUL-terminated, the executor's, valid as long as it runs; NULL when not set.
      */
     const char *(*config)(void *ctx, const char *key);
+
+    /**
+     * A 64-bit word that all executors of this jobd share, for what they must keep together: a
+     * limit, a counter. 0 when jobd starts; survives executors; any of them may be changing it at
+     * this moment or die while doing so, so only single atomic operations are safe. There are 64.
+     *
+     * @param name borrowed for the call; begin it with the module's name, such as "mail.rate".
+     * @return the word, valid as long as the executor runs; NULL: all are taken, or there are none.
+     */
+    uint64_t *(*cell)(void *ctx, const char *name);
 } jobq_host;
 
 /**
@@ -210,7 +220,7 @@ typedef struct jobq_module {
     /**
      * Once per executor, before the first job; NULL is fine.
      *
-     * @param host only log() and config() may be called; not valid after start().
+     * @param host only log(), config() and cell() may be called; not valid after start().
      * @param[out] state handed to run() and stop(); the module's own.
      * @return 0; anything else: the executor does not start, and the text of the last error given
      *         to host->log() tells why.

@@ -12,6 +12,7 @@
  *   dead, verdict {"verdict"}             dead; any number
  *   snooze    {"file", "ms"}              snoozes until the file exists
  *   say       {"text", "result", "percent"} logs, sets a result, tells progress
+ *   told      {"key", "cell"}             logs what the configuration says, and adds 1 to that cell
  *   segv, abort, exit0, spin              dies; loops and ignores SIGTERM
  *   forkchild {"file"}                    leaves an orphan in a session of its own, its pid in file
  *   zombie                                leaves a child that has ended and was not waited for
@@ -173,6 +174,24 @@ static int run_say(const jobq_job_view *job, const jobq_host *host, void *state)
         host->set_text(host->ctx, "result refused");
         return JOBQ_DEAD;
     }
+    return JOBQ_DONE;
+}
+
+static int run_told(const jobq_job_view *job, const jobq_host *host, void *state)
+{
+    char key[64], name[64], text[512];
+    uint64_t *cell;
+    const char *value;
+
+    (void)state;
+    if (!payload_text(job, "key", key, sizeof(key)) ||
+        !payload_text(job, "cell", name, sizeof(name)))
+        return JOBQ_DEAD;
+    value = host->config(host->ctx, key);
+    cell = host->cell(host->ctx, name);
+    snprintf(text, sizeof(text), "told %s, cell %lld", value != NULL ? value : "nothing",
+             cell != NULL ? (long long)__atomic_add_fetch(cell, 1, __ATOMIC_SEQ_CST) : -1LL);
+    host->log(host->ctx, JOBQ_LOG_INFO, text);
     return JOBQ_DONE;
 }
 
@@ -440,6 +459,7 @@ static const jobq_handler handlers[] = {
     {"verdict", run_verdict, 0},
     {"snooze", run_snooze, 0},
     {"say", run_say, 0},
+    {"told", run_told, 0},
     {"segv", run_segv, 0},
     {"abort", run_abort, 0},
     {"exit0", run_exit0, 0},

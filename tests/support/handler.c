@@ -97,6 +97,19 @@ static const char *host_config(void *ctx, const char *key)
     return NULL;
 }
 
+static uint64_t *host_cell(void *ctx, const char *name)
+{
+    struct handler *h = ctx;
+
+    for (size_t i = 0; i < HANDLER_CELLS_MAX; i++) {
+        if (h->cell_name[i][0] == '\0')
+            snprintf(h->cell_name[i], sizeof(h->cell_name[i]), "%s", name);
+        if (strcmp(h->cell_name[i], name) == 0)
+            return &h->cells[i];
+    }
+    return NULL;
+}
+
 static void take_settings(struct handler *h, const char *const *settings)
 {
     for (size_t i = 0; settings != NULL && settings[i] != NULL; i++) {
@@ -140,6 +153,7 @@ struct handler *handler_try(const char *module, const char *conninfo, const char
         .set_text = host_set_text,
         .set_delay = host_set_delay,
         .config = host_config,
+        .cell = host_cell,
     };
     take_settings(h, settings);
     if (!load(h, lib_path(fmt("jobq/%s.so", module)))) {

@@ -37,9 +37,11 @@ struct handler {
     /* of the last run */
     char text[JOBQ_HANDLER_TEXT_MAX + 1];
     char result[1024];
-    char log[8192];         /* lines "level text" */
-    int64_t delay_ms;       /* -1: not set */
-    char (*children)[1024]; /* "type payload" */
+    char log[8192];   /* lines "level text" */
+    int64_t delay_ms; /* -1: not set */
+    char cell_name[HANDLER_CELLS_MAX][64];
+    uint64_t cells[HANDLER_CELLS_MAX]; /* of this handler alone */
+    char (*children)[1024];            /* "type payload" */
     size_t child_count;
 };
 

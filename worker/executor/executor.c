@@ -286,7 +286,7 @@ static void finish(struct executor *ex)
         (void)munmap(ex->page, sizeof(*ex->page));
 }
 
-int executor_run(int socket_fd, int page_fd)
+int executor_run(int socket_fd, int page_fd, int cells_fd)
 {
     static struct executor ex;
     jobq_err err = {0};
@@ -297,6 +297,7 @@ int executor_run(int socket_fd, int page_fd)
     run_init(&ex.run, &ex);
     tidy_prepare();
     (void)fcntl(socket_fd, F_SETFD, FD_CLOEXEC);
+    ex.cells = cells_map(cells_fd);
     rc = map_page(&ex, page_fd, &err);
     if (rc == JOBQ_OK)
         rc = run_catch_signals(&err);

@@ -19,6 +19,7 @@
 #include <jobq/handler.h>
 
 #include "base/base.h"
+#include "worker/cells.h"
 #include "worker/executor/channel.h"
 #include "worker/executor/modules.h"
 #include "worker/executor/run.h"
@@ -29,6 +30,7 @@
 struct executor {
     struct channel channel;
     struct frame_page *page;
+    struct cells *cells; /* NULL: there are none */
     struct settings settings;
     struct modules modules;
     struct tidy tidy;
@@ -45,8 +47,11 @@ enum {
     EXECUTOR_EXIT_CONFIG = 78, /* FRAME_FAILED was sent */
 };
 
-/* Runs until the supervisor drains it or is gone. Takes both descriptors. Gives the exit status. */
-int executor_run(int socket_fd, int page_fd);
+/*
+ * Runs until the supervisor drains it or is gone. Takes the descriptors; cells_fd may be none. Gives
+ * the exit status.
+ */
+int executor_run(int socket_fd, int page_fd, int cells_fd);
 
 /* Sends a line for the log of job seq (0: of none). Text is made valid UTF-8 and cut. */
 void executor_log(struct executor *ex, uint32_t seq, int level, const char *text);

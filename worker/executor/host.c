@@ -2,8 +2,8 @@
 /*
  * host: the functions that a running handler may call (jobq_host of <jobq/handler.h>).
  *
- * Each checks that it is called in a job: a module's start() gets the same table, and may log and
- * read the configuration only. Single thread.
+ * Each checks that it is called in a job: a module's start() gets the same table, and may log,
+ * read the configuration and find cells only. Single thread.
  */
 #include <stdio.h>
 #include <string.h>
@@ -147,6 +147,15 @@ static const char *host_config(void *ctx, const char *key)
     return key != NULL ? settings_get(&r->ex->settings, key) : NULL;
 }
 
+static uint64_t *host_cell(void *ctx, const char *name)
+{
+    const struct run *r = ctx;
+
+    if (name == NULL || r->ex->cells == NULL)
+        return NULL;
+    return (uint64_t *)(uintptr_t)cells_find(r->ex->cells, name); /* handlers know no _Atomic */
+}
+
 void host_init(struct run *r)
 {
     r->host = (jobq_host){
@@ -162,6 +171,7 @@ void host_init(struct run *r)
         .set_text = host_set_text,
         .set_delay = host_set_delay,
         .config = host_config,
+        .cell = host_cell,
     };
 }
 

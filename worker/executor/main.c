@@ -29,5 +29,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "jobq-executor: started by jobd, not by hand\n");
         return 2;
     }
-    return executor_run(FRAME_SOCKET_FD, FRAME_PAGE_FD);
+    return executor_run(FRAME_SOCKET_FD, FRAME_PAGE_FD, CELLS_FD);
 }

@@ -338,3 +338,26 @@ Test(config, survives_the_lack_of_memory_at_every_allocation)
         cr_assert(tried > 50, "%ld", tried);
     }
 }
+
+Test(config_mail, tells_handlers_and_refuses_rates_that_are_none)
+{
+    struct worker_config *c =
+        of_text("mail = { rate = \"500/d\"; enabled = false; deadline = \"7s\"; };");
+    cr_assert_str_eq(host_value(c, "mail.rate"), "500/d");
+    cr_assert_str_eq(host_value(c, "mail.enabled"), "false");
+    cr_assert_str_eq(host_value(c, "mail.deadline"), "7000");
+    cr_assert_str_eq(host_value(c, "mail.language"), "en");
+    worker_config_free(c);
+    c = must_load(ENV("MISAGO_LANGUAGE_CODE=pt-br", "MISAGO_ADDRESS=https://f.example"), NO_ENV);
+    cr_assert_str_eq(host_value(c, "mail.enabled"), "true");
+    cr_assert_str_eq(host_value(c, "mail.language"), "pt-br");
+    cr_assert_str_eq(host_value(c, "forum.address"), "https://f.example");
+    cr_assert_null(host_value(c, "mail.rate"));
+    worker_config_free(c);
+    static const char *const wrong[] = {"10",     "/s",   "0/s",       "10/",  "10/w",
+                                        "10/sec", "-1/s", "1000001/s", "10 /s"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        expect_refusal(
+            fmt("mail = { rate = \"%s\"; };", wrong[i]),
+            "jobd.conf:1: mail.rate: must be such as \"10/s\", \"300/m\", \"2000/h\" or \"500/d\"");
+}

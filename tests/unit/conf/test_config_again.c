@@ -128,7 +128,7 @@ Test(config_reload, refuses_the_rest_as_a_whole)
     static const char *const wrong[] = {
         "lease = 2000; queues = ( { name = \"a\"; } ); executors = 9;",
         "lease = 1000; queues = ( { name = \"b\"; } );",
-        "lease = 1000; queues = ( { name = \"a\"; } ); mail = { password = \"x\"; };",
+        "lease = 1000; queues = ( { name = \"a\"; } ); key_prefix = \"x\";",
         "lease = 1000; queues = ( { name = \"a\"; } ); redis = \"redis://other\";",
         "lease = 1000; queues = ( { name = \"a\"; } ); executors = 0;",
         "lease = ",
@@ -146,6 +146,32 @@ Test(config_reload, refuses_the_rest_as_a_whole)
     cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_OK, "%s", err.msg);
     cr_assert_eq(next->queues[0].weight, 7);
     worker_config_free(next);
+    worker_config_free(c);
+}
+
+Test(config_reload, knows_when_handlers_are_told_otherwise)
+{
+    struct worker_config *next = NULL;
+    jobq_err err = {0};
+    struct worker_config *c = of_text("mail = { rate = \"10/s\"; };");
+    static const struct {
+        const char *text;
+        bool otherwise;
+    } reloads[] = {
+        {"mail = { rate = \"10/s\"; }; backoff = 3; executors = 7;", false},
+        {"mail = { rate = \"9/s\"; };", true},
+        {"", true},
+        {"mail = { rate = \"10/s\"; enabled = false; };", true},
+        {"mail = { rate = \"10/s\"; password = \"x\"; };", true},
+        {"mail = { rate = \"10/s\"; }; done_retention = \"1d\";", true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(reloads); i++) {
+        conf_file(reloads[i].text);
+        cr_assert_eq(worker_config_reload(c, &next, &err), JOBQ_OK, "%s", err.msg);
+        cr_assert_eq(worker_config_tells_otherwise(c, next), reloads[i].otherwise, "%s",
+                     reloads[i].text);
+        worker_config_free(next);
+    }
     worker_config_free(c);
 }
 

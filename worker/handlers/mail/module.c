@@ -353,6 +353,16 @@ static int refuse_start(const jobq_host *host, struct mail *mail, const char *wh
     return -1;
 }
 
+static _Atomic uint64_t *find_cell(const jobq_host *host, const char *name, _Atomic uint64_t *own)
+{
+    uint64_t *shared = NULL;
+
+    if (host->size >= offsetof(jobq_host, cell) + sizeof(host->cell) && host->cell) {
+        shared = host->cell(host->ctx, name);
+    }
+    return shared ? (_Atomic uint64_t *)shared : own;
+}
+
 static int start(const jobq_host *host, void **state)
 {
     struct mail *mail = calloc(1, sizeof(*mail));
@@ -366,8 +376,9 @@ static int start(const jobq_host *host, void **state)
         return refuse_start(host, mail, text);
     }
     store_init(&mail->store, mail->options.schema);
-    mail->rate = (struct rate){&mail->own[0], &mail->own[1]};
-    mail->brake = &mail->own[2];
+    mail->rate.next = find_cell(host, "mail.rate.next", &mail->own[0]);
+    mail->rate.promised = find_cell(host, "mail.rate.promised", &mail->own[1]);
+    mail->brake = find_cell(host, "mail.brake", &mail->own[2]);
     template_dir_shipped(shipped, sizeof(shipped));
     mail->templates = template_set_new(mail->options.templates, shipped);
     mail->smtp = smtp_new(&mail->options.smtp);

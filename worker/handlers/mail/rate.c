@@ -90,7 +90,8 @@ int64_t brake_ask(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us, uin
             *ticket = was;
             return 0;
         }
-        if (UNTIL(was) > now_us) {
+        /* A pause longer than any we make is nobody's. */
+        if (UNTIL(was) > now_us && UNTIL(was) - now_us <= BRAKE_LONGEST_US + probe_us) {
             return UNTIL(was) - now_us;
         }
         *ticket = brake_word(now_us + probe_us, PULLS(was));
