@@ -238,6 +238,7 @@ int control_revive(const struct inspect *in, const struct shard_keys *k,
         if (rc != JOBQ_OK)
             return rc;
         i += some;
+        CRASH_POINT("control.revived");
     }
     return JOBQ_OK;
 }
@@ -302,6 +303,7 @@ int control_purge(const struct inspect *in, const struct shard_keys *k, int wher
             return rc;
         *done += (size_t)taken;
         i += some;
+        CRASH_POINT("control.purged");
     }
     return JOBQ_OK;
 }

@@ -212,18 +212,26 @@ static void append_table(struct out *o, struct buf *b, const json_t *rows,
     mem_free(widths);
 }
 
+static bool is_field_shown(const json_t *object, const struct out_column *c)
+{
+    const json_t *value = json_object_get(object, c->key);
+    bool none = c->kind == OUT_COUNT && json_integer_value(value) == 0;
+    return value != NULL && !json_is_null(value) && !none;
+}
+
 /* "header  value" lines; members that are null are left out. */
 static void append_fields(struct out *o, struct buf *b, const json_t *object,
                           const struct out_section *s)
 {
     size_t width = 0;
-    for (size_t i = 0; i < s->column_count; i++)
-        width = MAX(width, strlen(s->columns[i].header));
+    for (size_t i = 0; i < s->column_count; i++) {
+        if (is_field_shown(object, &s->columns[i]))
+            width = MAX(width, strlen(s->columns[i].header));
+    }
     for (size_t i = 0; i < s->column_count; i++) {
         const struct out_column *c = &s->columns[i];
         const json_t *value = json_object_get(object, c->key);
-        if (value == NULL || json_is_null(value) ||
-            (c->kind == OUT_COUNT && json_integer_value(value) == 0))
+        if (!is_field_shown(object, c))
             continue;
         const char *colour = NULL;
         if (o->colour && c->kind == OUT_STATE && json_is_string(value))

@@ -72,7 +72,7 @@ static void *carry(void *argument)
         if (fds[0].revents != 0)
             open = pass(l->client, l->server, l->proxy->cut_at, NULL);
         if (open && fds[1].revents != 0)
-            open = pass(l->server, l->client, NULL, l->proxy);
+            open = pass(l->server, l->client, l->proxy->cut_back_at, l->proxy);
     }
     close(l->client);
     if (l->server >= 0)

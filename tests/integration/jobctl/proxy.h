@@ -17,6 +17,8 @@ struct proxy {
     size_t length;
     const char *cut_at; /* when the client says this, the link breaks, and the server does not get
                          * it */
+    const char *cut_back_at; /* when the server says this, the link breaks, and the client does not
+                              * get it */
 };
 
 /* p must outlive the test. */

@@ -82,12 +82,13 @@ static json_t *normal(const char *key, json_t *value)
 {
     size_t len = key != NULL ? strlen(key) : 0;
     bool is_ms = len > 3 && strcmp(key + len - 3, "_ms") == 0;
-    bool varies = is_ms && (strcmp(key, "oldest_ms") == 0 || strcmp(key, "idle_ms") == 0 ||
-                            json_integer_value(value) > EPOCH_MS);
+    bool varies =
+        is_ms && (strcmp(key, "oldest_ms") == 0 || strcmp(key, "idle_ms") == 0 ||
+                  strcmp(key, "claimed_for_ms") == 0 || json_integer_value(value) > EPOCH_MS);
     if (json_is_object(value)) {
         const char *name;
         json_t *member_value, *out = json_object();
-        json_object_foreach (value, name, member_value)
+        json_object_foreach(value, name, member_value)
             json_object_set_new(out, name, normal(name, member_value));
         return out;
     }

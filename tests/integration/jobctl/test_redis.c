@@ -39,7 +39,9 @@ static void done(struct redisReply *r)
 static struct buf header(const char *type, unsigned attempts)
 {
     struct buf b;
-    struct job_header h = {.attempts = (uint16_t)attempts, .type = type, .type_len = strlen(type),
+    struct job_header h = {.attempts = (uint16_t)attempts,
+                           .type = type,
+                           .type_len = strlen(type),
                            .enqueued_ms = 1700000000000};
     cr_assert(jobq_id_new(&h.id, NULL) == JOBQ_OK);
     buf_init(&b, CODEC_HEADER_MAX);
@@ -290,8 +292,11 @@ Test(jobctl_redis, doctor_finds_a_password_missing)
 Test(jobctl_redis, doctor_finds_an_old_version)
 {
     static struct proxy p;
-    p = (struct proxy){.listen = strdup(fmt("%s/old", tmp_dir())), .target = redis->socket,
-                       .find = "redis_version:7", .replace = "redis_version:6", .length = 15};
+    p = (struct proxy){.listen = strdup(fmt("%s/old", tmp_dir())),
+                       .target = redis->socket,
+                       .find = "redis_version:7",
+                       .replace = "redis_version:6",
+                       .length = 15};
     char *info = redis_str(redis, "INFO server");
     if (strstr(info, "redis_version:7") == NULL) { /* Redis 8 or Valkey */
         p.find = strndup(strstr(info, "redis_version:"), 15);
