@@ -9,6 +9,7 @@
 #ifndef TESTS_INTEGRATION_AVATAR_REFERENCE_H
 #define TESTS_INTEGRATION_AVATAR_REFERENCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,13 @@ int pixels_difference(const struct pixels *a, const struct pixels *b);
 /* Files. Encoding: a suffix of libvips with its options, as ".png" or ".jpg[Q=95]"; caller frees
  * with free(). Decoding fails the test when it cannot. */
 void *pixels_encode(const struct pixels *p, const char *suffix, size_t *len);
+/* With EXIF that says "turned by a quarter" and a text; whether a file has such, or a profile. */
+void *pixels_encode_tagged(const struct pixels *p, const char *suffix, size_t *len);
+bool pixels_are_tagged(const void *bytes, size_t len);
+/* Images whose pixels are not red, green, blue and alpha of 8 bits: 16 bits, grey, grey and alpha,
+ * two colours, CMYK, animated; and what is to be seen in them. */
+#define PIXELS_FORMS 8
+void *pixels_encode_form(int width, int height, int form, size_t *len, struct pixels *expected);
 struct pixels pixels_decode(const void *bytes, size_t len);
 struct pixels pixels_read(const char *path);
 

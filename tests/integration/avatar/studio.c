@@ -95,6 +95,43 @@ void studio_put(struct studio *s, const char *name, const void *bytes, size_t le
     }
 }
 
+void studio_put_pixels(struct studio *s, const char *name, const struct pixels *p,
+                       const char *suffix)
+{
+    size_t len;
+    void *bytes = pixels_encode(p, suffix, &len);
+
+    studio_put(s, name, bytes, len);
+    free(bytes);
+}
+
+static char *load(const char *path, size_t *len)
+{
+    FILE *f = fopen(path, "rbe");
+    struct stat st;
+    char *bytes;
+
+    if (!f || fstat(fileno(f), &st) != 0) {
+        fail_test("%s: %s", path, strerror(errno));
+    }
+    *len = (size_t)st.st_size;
+    bytes = malloc(*len + 1);
+    if (!bytes || fread(bytes, 1, *len, f) != *len) {
+        fail_test("%s cannot be read", path);
+    }
+    fclose(f);
+    return bytes;
+}
+
+void studio_put_file(struct studio *s, const char *name, const char *path)
+{
+    size_t len;
+    char *bytes = load(path, &len);
+
+    studio_put(s, name, bytes, len);
+    free(bytes);
+}
+
 bool studio_has(struct studio *s, const char *name)
 {
     return access(path_of(s, name), F_OK) == 0;
@@ -180,6 +217,16 @@ static const char *image_of(struct studio *s, int user, int size)
     return kept;
 }
 
+struct pixels studio_avatar(struct studio *s, int user, int size)
+{
+    return pixels_read(path_of(s, image_of(s, user, size)));
+}
+
+char *studio_avatar_file(struct studio *s, int user, int size, size_t *len)
+{
+    return load(path_of(s, image_of(s, user, size)), len);
+}
+
 static bool is_shape(const char *image)
 {
     size_t at = strlen("avatars/");
@@ -218,20 +265,20 @@ void must_be_whole(struct studio *s, int user)
 
 void must_look_like(struct studio *s, int user, const struct pixels *source, struct area area)
 {
-    struct pixels expected = reference_square(source, area, sizes[0]);
+    struct pixels from = *source;
 
     for (size_t i = 0; i < SIZES; i++) {
-        struct pixels made = pixels_read(path_of(s, image_of(s, user, sizes[i])));
-        struct area whole = {0, 0, expected.width, expected.height};
-        if (i > 0) {
-            struct pixels next = reference_square(&expected, whole, sizes[i]);
-            pixels_free(&expected);
-            expected = next;
-        }
+        struct pixels expected = reference_square(&from, area, sizes[i]);
+        struct pixels made = studio_avatar(s, user, sizes[i]);
         int difference = pixels_difference(&made, &expected);
         cr_assert(difference >= 0 && difference <= 3, "size %d differs by %d", sizes[i],
                   difference);
-        pixels_free(&made);
+        pixels_free(&expected);
+        if (i > 0) {
+            pixels_free(&from);
+        }
+        from = made;
+        area = (struct area){0, 0, sizes[i], sizes[i]};
     }
-    pixels_free(&expected);
+    pixels_free(&from);
 }

@@ -40,11 +40,18 @@ void studio_restart(struct studio *s, const char *const *env);
 void studio_user(struct studio *s, int id, const char *tmp, const char *src);
 /* Bytes into a file below the media directory, made with its directories. */
 void studio_put(struct studio *s, const char *name, const void *bytes, size_t len);
+void studio_put_pixels(struct studio *s, const char *name, const struct pixels *p,
+                       const char *suffix);
+void studio_put_file(struct studio *s, const char *name, const char *path);
 bool studio_has(struct studio *s, const char *name);
 /* Files below avatars/, hidden ones too. */
 size_t studio_files(struct studio *s);
 /* The file was last changed so many seconds ago. */
 void studio_age(struct studio *s, const char *name, long long seconds);
+
+/* The user's avatar of this size; the file is freed with free(). */
+struct pixels studio_avatar(struct studio *s, int user, int size);
+char *studio_avatar_file(struct studio *s, int user, int size, size_t *len);
 
 /* "{"user_id":…}" in a buffer of fmt(). */
 const char *job_of(int user, const char *source, double x, double y, double zoom);
@@ -56,7 +63,8 @@ void must_run_child(struct studio *s, const struct said *said);
 
 /* The user's ten rows, the JSON and the files agree; nothing else of the user is there. */
 void must_be_whole(struct studio *s, int user);
-/* And they are what the reference makes of this source and crop. */
+/* And they are what the reference makes: the largest of this part of the source, each other one of
+ * the one before it. */
 void must_look_like(struct studio *s, int user, const struct pixels *source, struct area area);
 
 #endif
