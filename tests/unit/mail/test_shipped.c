@@ -157,3 +157,16 @@ Test(shipped, become_mails_that_others_can_read)
     }
     json_decref(mails);
 }
+
+Test(shipped, names_are_all_explained_to_operators)
+{
+    char *document = read_file(source_path("docs/forum.md"));
+
+    cr_assert_not_null(document);
+#define EXPLAINED(field, name, meaning)                                                            \
+    check_has(document, "| `{{" name "}}` | " meaning " |", true);
+    MAIL_DATA_FIELDS(EXPLAINED)
+    for (const char *const *name = mail_data_names(); *name; name++)
+        check_has(document, fmt("| `{{%s}}` | ", *name), true);
+    free(document);
+}

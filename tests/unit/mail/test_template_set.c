@@ -297,14 +297,10 @@ Test(template_set, refuses_files_that_are_none)
 Test(template_set, does_not_pass_over_a_file_it_may_not_read)
 {
     put(theirs, "en", "mail.x.txt", "secret");
-    if (geteuid() == 0)
-        cr_assert(seteuid(65534) == 0);
-    cr_assert(chmod(fmt("%s/en/mail.x.txt", theirs), 0) == 0 || errno == EPERM);
-    cr_assert(seteuid(getuid()) == 0);
     cr_assert(chmod(fmt("%s/en/mail.x.txt", theirs), 0) == 0);
     cr_assert(chmod(tmp_dir(), 0755) == 0);
-    if (geteuid() == 0)
-        cr_assert(seteuid(65534) == 0);
+    /* root could read it all the same */
+    cr_assert(geteuid() != 0 || seteuid(65534) == 0);
     cr_assert_str_eq(subject("en"), fmt("%s/en/mail.x.txt: Permission denied", theirs));
     cr_assert(why.kind == MAIL_FAULT_TEMPLATE);
     cr_assert(seteuid(getuid()) == 0);
