@@ -50,6 +50,10 @@ static int host_enqueue(void *ctx, const jobq_child *child)
     snprintf(d->child_type[d->children], sizeof(d->child_type[0]), "%s", child->type);
     snprintf(d->child_payload[d->children], sizeof(d->child_payload[0]), "%.*s",
              (int)child->payload_len, child->payload);
+    snprintf(d->child_queue[d->children], sizeof(d->child_queue[0]), "%s",
+             child->queue ? child->queue : "");
+    snprintf(d->child_key[d->children], sizeof(d->child_key[0]), "%s",
+             child->unique_key ? child->unique_key : "");
     d->child_max_attempts = child->max_attempts;
     d->children++;
     return 0;
@@ -81,8 +85,12 @@ static void host_set_delay(void *ctx, int64_t delay_ms)
 
 static const char *host_config(void *ctx, const char *key)
 {
-    (void)ctx;
-    (void)key;
+    struct driver *d = ctx;
+    for (const char *const *pair = d->config; pair && *pair; pair += 2) {
+        if (strcmp(pair[0], key) == 0) {
+            return pair[1];
+        }
+    }
     return NULL;
 }
 
@@ -127,6 +135,8 @@ struct driver *driver_open(const char *module_path, const char *conninfo)
         .set_delay = host_set_delay,
         .config = host_config,
     };
+    d->attempt = 1;
+    d->max_attempts = 7;
     load(d, module_path);
     if (conninfo) {
         d->conn = PQconnectdb(conninfo);
@@ -185,8 +195,8 @@ int driver_run(struct driver *d, const char *type, const char *payload)
         .queue = "default",
         .payload = payload,
         .payload_len = strlen(payload),
-        .attempt = 1,
-        .max_attempts = 7,
+        .attempt = d->attempt,
+        .max_attempts = d->max_attempts,
         .soft_ms = (int64_t)now.tv_sec * 1000 + 60000,
         .hard_ms = (int64_t)now.tv_sec * 1000 + 70000,
         .enqueued_ms = 1700000000000,

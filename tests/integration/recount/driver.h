@@ -17,7 +17,7 @@
 
 #include <jobq/handler.h>
 
-#define DRIVER_CHILDREN_MAX 4
+#define DRIVER_CHILDREN_MAX 2048
 
 struct driver {
     void *lib;
@@ -25,6 +25,10 @@ struct driver {
     void *state;
     jobq_host host;
     PGconn *conn; /* NULL: the host has none to give */
+    /* for the next runs; may be changed */
+    uint32_t attempt;
+    uint32_t max_attempts;
+    const char *const *config; /* key, value, …, NULL: what the host answers; NULL: nothing */
     /* of the last run */
     char text[JOBQ_HANDLER_TEXT_MAX + 1];
     char result[1024];
@@ -32,6 +36,8 @@ struct driver {
     int64_t delay_ms; /* -1: not set */
     char child_type[DRIVER_CHILDREN_MAX][65];
     char child_payload[DRIVER_CHILDREN_MAX][512];
+    char child_queue[DRIVER_CHILDREN_MAX][65]; /* empty: the parent's */
+    char child_key[DRIVER_CHILDREN_MAX][256];  /* empty: none */
     uint32_t child_max_attempts;
     size_t children;
     long long checked; /* of the result; -1 without one */

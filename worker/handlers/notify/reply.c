@@ -18,7 +18,8 @@ struct reply {
     struct work work;
     char post_id[ID_TEXT_MAX];
     char notified[ID_TEXT_MAX]; /* how many */
-    PGresult *mails;            /* the watch, the user; owned */
+    PGresult *users; /* who is told, by which watches they get mail; owned; NULL: again */
+    PGresult *mails; /* the watch, the user; owned */
 };
 
 /* Whether somebody was told of the post before. */
@@ -30,26 +31,43 @@ static const char subject[] = "SELECT EXISTS (SELECT FROM misago_notifications_n
 static bool tell(struct reply *r, struct pg_failure *why)
 {
     const char *params[3] = {r->post_id, r->work.sql->reply_verb, NULL};
-    PGresult *users = work_query(&r->work, r->work.sql->reply, 1, params, why);
-    PGresult *told = NULL;
-    bool ok = false;
+    PGresult *told;
+    bool ok;
 
-    if (!users) {
+    r->users = work_query(&r->work, r->work.sql->reply, 1, params, why);
+    if (!r->users) {
         return false;
     }
-    params[2] = PQgetvalue(users, 0, 0);
+    params[2] = PQgetvalue(r->users, 0, 0);
     if (strcmp(params[2], "{}") == 0) {
-        ok = true;
-    } else {
-        told = work_query(&r->work, notify_sql_reply_insert, 3, params, why);
-        ok = told && work_count_unread(&r->work, PQgetvalue(told, 0, 0), why);
+        return true;
     }
-    if (ok && told) {
+    told = work_query(&r->work, notify_sql_reply_insert, 3, params, why);
+    ok = told && work_count_unread(&r->work, PQgetvalue(told, 0, 0), why);
+    if (ok) {
         text_format(r->notified, sizeof(r->notified), "%s", PQgetvalue(told, 0, 1));
     }
     PQclear(told);
-    PQclear(users);
     return ok;
+}
+
+/* Finds who gets mail. */
+static bool find_mails(struct reply *r, struct pg_failure *why)
+{
+    const char *params[3] = {r->post_id, r->work.sql->reply_verb, NULL};
+
+    params[2] = r->users ? PQgetvalue(r->users, 0, 1) : NULL;
+    r->mails = work_query(&r->work, notify_sql_reply_mails, 3, params, why);
+    return r->mails != NULL;
+}
+
+static void forget(struct reply *r)
+{
+    PQclear(r->users);
+    PQclear(r->mails);
+    r->users = NULL;
+    r->mails = NULL;
+    text_format(r->notified, sizeof(r->notified), "0");
 }
 
 static enum attempt attempt_reply(void *ctx, struct pg_failure *why)
@@ -62,7 +80,7 @@ static enum attempt attempt_reply(void *ctx, struct pg_failure *why)
     bool is_again;
 
     text_format(key, sizeof(key), "notify.reply:%s", r->post_id);
-    text_format(r->notified, sizeof(r->notified), "0");
+    forget(r);
     found = work_lock(&r->work, key, why) ? work_query(&r->work, subject, 2, params, why) : NULL;
     if (!found) {
         return ATTEMPT_FAILED;
@@ -73,12 +91,7 @@ static enum attempt attempt_reply(void *ctx, struct pg_failure *why)
     if (!is_there) {
         return work_miss(&r->work, "post %s is not there", r->post_id);
     }
-    if (!is_again && !tell(r, why)) {
-        return ATTEMPT_FAILED;
-    }
-    PQclear(r->mails);
-    r->mails = work_query(&r->work, notify_sql_reply_mails, 2, params, why);
-    return r->mails ? ATTEMPT_OK : ATTEMPT_FAILED;
+    return (is_again || tell(r, why)) && find_mails(r, why) ? ATTEMPT_OK : ATTEMPT_FAILED;
 }
 
 static int enqueue_mails(struct reply *r)
@@ -111,7 +124,7 @@ int notify_reply(const jobq_job_view *job, const jobq_host *host, void *state)
     } else if (work_run(&r.work, attempt_reply, &r, &verdict)) {
         verdict = enqueue_mails(&r);
     }
-    PQclear(r.mails);
+    forget(&r);
     payload_done(&p);
     return verdict;
 }
