@@ -31,7 +31,7 @@ static void read_header(const redisReply *h, struct job_header *out)
 
 Test(client, stores_a_plain_job_as_one_entry_of_its_lane)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
     jobq_answer a;
     struct job_header h;
@@ -77,7 +77,7 @@ Test(client, puts_each_lane_and_queue_where_it_belongs)
 
 Test(client, uses_the_partitions_that_exist)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
     long long sum = 0;
 
@@ -106,7 +106,7 @@ Test(client, keeps_every_byte_of_a_payload)
         "{\"nul\":\"\x7f\"}",
         "{\"big\":123456789012345678901234567890.000000000000000000001}",
     };
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     size_t large_len = JOBQ_PAYLOAD_DEFAULT_MAX;
     char *large = malloc(large_len + 1);
 
@@ -140,7 +140,7 @@ Test(client, takes_payloads_up_to_the_hard_limit_when_allowed)
     jobq_job job = plain_job();
     char *large = malloc(JOBQ_PAYLOAD_HARD_MAX);
 
-    o.redis = redis->url;
+    o.redis = redis->producer_url;
     o.deadline_ms = 60000; /* the longest there is: how long 16 MiB take is the machine's affair */
     o.max_payload_bytes = JOBQ_PAYLOAD_HARD_MAX;
     memset(large, ' ', JOBQ_PAYLOAD_HARD_MAX);
@@ -157,7 +157,7 @@ Test(client, takes_payloads_up_to_the_hard_limit_when_allowed)
 /* G4 */
 Test(client, stores_one_job_for_a_unique_key)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
     jobq_answer first, second, again;
 
@@ -182,7 +182,7 @@ Test(client, stores_one_job_for_a_unique_key)
 
 Test(client, holds_a_delayed_job_until_it_is_due)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
     jobq_answer a, again;
     char id[JOBQ_ID_TEXT_SIZE];
@@ -220,7 +220,7 @@ Test(client, holds_a_delayed_job_until_it_is_due)
 
 Test(client, loads_its_script_again_when_redis_forgot_it)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
 
     job.delay_ms = 3600000;
@@ -235,7 +235,7 @@ Test(client, loads_its_script_again_when_redis_forgot_it)
 Test(client, answers_each_job_of_a_bulk)
 {
     enum { N = 12000 };
-    jobq_client *c = open_client(redis->url, 60000);
+    jobq_client *c = open_client(redis->producer_url, 60000);
     jobq_job *jobs = calloc(N, sizeof(*jobs));
     jobq_answer *answers = calloc(N, sizeof(*answers));
     jobq_err err = {0};

@@ -31,8 +31,8 @@ static void config_set(const char *name, const char *value)
  * taken. */
 static void check_refused_then_taken(void (*breaks)(void), void (*mends)(void), jobq_cause cause)
 {
-    jobq_client *fresh = open_client(redis->url, LONG_MS);
-    jobq_client *used = open_client(redis->url, LONG_MS);
+    jobq_client *fresh = open_client(redis->producer_url, LONG_MS);
+    jobq_client *used = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
     jobq_job delayed = plain_job();
 
@@ -103,7 +103,7 @@ static void break_disk(void)
 
 Test(client_faults, a_disk_that_cannot_be_written)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
@@ -134,7 +134,7 @@ Test(client_faults, a_replica)
 
 Test(client_faults, a_replica_that_lost_its_master)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
 
     become_replica();
@@ -221,7 +221,7 @@ Test(client_faults, a_database_that_does_not_exist)
 
 Test(client_faults, too_many_clients)
 {
-    jobq_client *c = open_client(redis->url, 300);
+    jobq_client *c = open_client(redis->producer_url, 300);
     jobq_job job = plain_job();
 
     config_set("maxclients", "1"); /* the test's own */
@@ -233,7 +233,7 @@ Test(client_faults, too_many_clients)
 
 Test(client_faults, a_key_of_another_type)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
 
     freeReplyObject(redis_do(redis, "SET " LANE " x"));
@@ -266,7 +266,7 @@ static bool is_busy(void *ctx)
 
 Test(client_faults, a_script_that_does_not_end)
 {
-    jobq_client *c = open_client(redis->url, 300);
+    jobq_client *c = open_client(redis->producer_url, 300);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
@@ -275,7 +275,7 @@ Test(client_faults, a_script_that_does_not_end)
     must_reject(c, &job, JOBQ_CAUSE_BUSY);
     freeReplyObject(redis_do(redis, "SCRIPT KILL"));
     jobq_client_close(c);
-    c = open_client(redis->url, LONG_MS);
+    c = open_client(redis->producer_url, LONG_MS);
     must_enqueue(c, &job, NULL);
     cr_assert_eq(redis_int(redis, "XLEN " LANE), 2);
     redisFree(busy);
@@ -382,7 +382,7 @@ Test(client_faults, a_bulk_larger_than_its_time)
 
 Test(client_faults, no_redis_at_all)
 {
-    jobq_client *c = open_client(redis->url, 300);
+    jobq_client *c = open_client(redis->producer_url, 300);
     jobq_client *tcp = open_client(redis->tcp_url, 300);
     jobq_job job = plain_job();
 

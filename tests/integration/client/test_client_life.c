@@ -54,7 +54,7 @@ enum { BULK = 60000 };
 /* In a child: enqueues BULK jobs in calls of 20,000 and writes the answers to fd. */
 static _Noreturn void produce(int fd)
 {
-    jobq_client *c = open_client(redis->url, 60000);
+    jobq_client *c = open_client(redis->producer_url, 60000);
     jobq_job *jobs = calloc(BULK, sizeof(*jobs));
     jobq_answer *answers = calloc(BULK, sizeof(*answers));
 
@@ -152,7 +152,7 @@ Test(client_life, heals_a_connection_that_was_killed_between_two_calls)
 
 Test(client_life, registers_its_queue_again_after_redis_lost_everything)
 {
-    jobq_client *c = open_client(redis->url, LONG_MS);
+    jobq_client *c = open_client(redis->producer_url, LONG_MS);
     jobq_job job = plain_job();
 
     must_enqueue(c, &job, NULL);
@@ -227,7 +227,7 @@ Test(client_life, lets_each_thread_have_a_client)
 
     for (int i = 0; i < 4; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, enqueue_in_thread,
-                                    i % 2 == 0 ? redis->url : redis->tcp_url),
+                                    i % 2 == 0 ? redis->producer_url : redis->tcp_url),
                      0);
     for (int i = 0; i < 4; i++) {
         pthread_join(threads[i], &failed);

@@ -17,7 +17,7 @@ static struct redis *redis;
 static void start(void)
 {
     redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->url, 1);
+    setenv("JOBQ_REDIS", redis->operator_url, 1);
 }
 
 static void stop(void)

@@ -18,7 +18,7 @@ static void start(void)
 {
     redis = redis_start((const char *const[]){"--appendonly", "yes", NULL});
     pg = postgres_start(false);
-    setenv("JOBQ_REDIS", redis->url, 1);
+    setenv("JOBQ_REDIS", redis->operator_url, 1);
     setenv("JOBQ_POSTGRES", pg->conninfo, 1);
 }
 

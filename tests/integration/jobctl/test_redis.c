@@ -18,7 +18,7 @@ static void start(void)
 {
     redis = redis_start(
         (const char *const[]){"--appendonly", "yes", "--enable-debug-command", "yes", NULL});
-    setenv("JOBQ_REDIS", redis->url, 1);
+    setenv("JOBQ_REDIS", redis->operator_url, 1);
     unsetenv("JOBQ_POSTGRES");
 }
 
@@ -278,6 +278,7 @@ Test(jobctl_redis, doctor_finds_redis_unreachable)
 
 Test(jobctl_redis, doctor_finds_a_password_missing)
 {
+    setenv("JOBQ_REDIS", redis->url, 1);
     done(redis_do(redis, "CONFIG SET requirepass verysecret"));
     expect_fault("redis reachable", "NOAUTH", "give user and password");
     struct run r = JOBCTL("queue", "list");
