@@ -4,7 +4,8 @@
 --
 --     psql -f roles.sql                as a superuser
 --     jobctl init                      as jobq_admin: makes the tables in schema jobq, and owns them
---     psql -f grants-0.40.sql          as the owner of the forum's tables (grants-0.39.sql for a forum of that version)
+--     psql -f grants/recount-0.40.sql  as the owner of the forum's tables; likewise for each other module, and for a
+--                                      forum 0.39 the files with that number
 --
 -- Give the two that log in a password (\password jobq_worker), or let pg_hba.conf say how they come in.
 BEGIN;

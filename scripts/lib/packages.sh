@@ -20,7 +20,7 @@ packages_needs_tests=(
     'lib vips libvips-dev'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
-packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')
+packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'lib vips libvips-dev')
 # The compiler's own run-time libraries come with a package named by its version on one Debian and not on another.
 packages_needs_long=('cmd valgrind valgrind' 'fuzzer clang libclang-rt-dev')
 

@@ -23,7 +23,8 @@ static bool is_up(struct rig *r)
 
 struct rig *studio_rig(struct studio *s, const char *const *env)
 {
-    const char *config[] = {"postgres", s->pg->conninfo, "forum.media_root", s->media, NULL};
+    const char *conninfo = fmt("%s user=jobq_worker", s->pg->conninfo);
+    const char *config[] = {"postgres", conninfo, "forum.media_root", s->media, NULL};
     const char *modules[] = {lib_path("jobq/avatar.so"), NULL};
     struct rig *r = rig_start(config, modules, env);
 
@@ -48,8 +49,11 @@ struct studio *studio_start(void)
     snprintf(s->media, sizeof(s->media), "%s/media", tmp_dir());
     mkdir(s->media, 0755);
     s->pg = postgres_start(false);
-    pg_load(s->pg, source_path("contrib/postgres/schema.sql"));
+    /* The forum first: the server's own user is named like our schema, where it would end up. */
     pg_load(s->pg, source_path("tests/integration/avatar/tables.sql"));
+    pg_load(s->pg, source_path("contrib/postgres/schema.sql"));
+    pg_load(s->pg, source_path("contrib/postgres/roles.sql"));
+    pg_load(s->pg, source_path("contrib/postgres/grants/avatar.sql"));
     s->rig = studio_rig(s, NULL);
     return s;
 }

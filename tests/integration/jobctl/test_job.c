@@ -356,6 +356,7 @@ Test(jobctl_job, a_long_payload_is_cut_for_people_and_whole_in_json)
 
 Test(jobctl_job, the_key_prefix_separates_installations)
 {
+    setenv("JOBQ_REDIS", redis->url, 1); /* the users of contrib are for one prefix */
     struct run r = JOBCTL("job", "enqueue", "a.b", "--key-prefix", "other");
     expect(&r, 0, NULL);
     run_free(&r);

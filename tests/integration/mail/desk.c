@@ -58,8 +58,11 @@ struct desk *desk_new(const char *version, const struct smtp_server_options *o)
     if (d == NULL)
         abort();
     d->pg = postgres_start(false);
-    pg_load(d->pg, source_path("contrib/postgres/schema.sql"));
+    /* The forum first: the server's own user is named like our schema, where it would end up. */
     load_forum(d, version);
+    pg_load(d->pg, source_path("contrib/postgres/schema.sql"));
+    pg_load(d->pg, source_path("contrib/postgres/roles.sql"));
+    pg_load(d->pg, source_path(fmt("contrib/postgres/grants/mail-%s.sql", version)));
     d->thread = pg_int(d->pg, "SELECT thread FROM desk");
     d->post = pg_int(d->pg, "SELECT post FROM desk");
     d->private_thread = pg_int(d->pg, "SELECT private_thread FROM desk");
@@ -94,7 +97,7 @@ void desk_open(struct desk *d, const char *const *settings)
     all[n] = NULL;
     if (d->mail != NULL)
         handler_close(d->mail);
-    d->mail = handler_open("mail", d->pg->conninfo, all);
+    d->mail = handler_open("mail", fmt("%s user=jobq_worker", d->pg->conninfo), all);
 }
 
 void desk_open_with(struct desk *d, const char *key, const char *value)

@@ -15,7 +15,7 @@ static struct forum *open_forum(struct forum *f)
     pg_do(f->pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
     pg_load(f->pg, source_path("contrib/postgres/roles.sql"));
     if (f->version != NULL)
-        pg_load(f->pg, source_path(fmt("contrib/postgres/grants-%s.sql", f->version)));
+        pg_load(f->pg, source_path(fmt("contrib/postgres/grants/recount-%s.sql", f->version)));
     f->driver = driver_open(lib_path("jobq/recount.so"),
                             fmt("%s user=jobq_worker application_name=driver", f->pg->conninfo));
     return f;

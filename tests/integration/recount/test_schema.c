@@ -48,7 +48,7 @@ Test(recount, looks_again_after_the_forum_was_upgraded)
 
     must_recount_all(f, "threads", 600, 0, 2);
     forum_load(f, "upgrade-0.40.sql");
-    pg_load(f->pg, source_path("contrib/postgres/grants-0.40.sql"));
+    pg_load(f->pg, source_path("contrib/postgres/grants/recount-0.40.sql"));
     cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
     cr_assert_not_null(strstr(f->driver->text, "(42703)"), "said: %s", f->driver->text);
     pg_do(f->pg, "UPDATE misago_threads_thread SET replies = replies + 1 WHERE id = 12");

@@ -1,12 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- What each module needs of the tables of a forum 0.40, column by column: no password, address or text that it does not
--- use. psql -v ON_ERROR_STOP=1 -f grants-0.40.sql, as their owner, after roles.sql. Run again it changes nothing.
+-- What the module recount needs of the tables of a forum 0.40, column by column: psql -v ON_ERROR_STOP=1 -f
+-- this file, as their owner, after roles.sql. Run again it changes nothing.
 BEGIN;
 
 -- Where the forum's tables are.
 GRANT USAGE ON SCHEMA public TO jobq_recount;
-
--- ---- recount ----
 
 GRANT SELECT (id, title, slug, category_id, replies, has_events, has_poll, has_reported_posts, has_open_reports,
               has_unapproved_posts, has_hidden_posts, is_hidden, is_unapproved, first_post_id, started_at,
