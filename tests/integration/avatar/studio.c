@@ -41,12 +41,13 @@ void studio_restart(struct studio *s, const char *const *env)
 
 struct studio *studio_start(void)
 {
+    static int started;
     struct studio *s = calloc(1, sizeof(*s));
 
     if (!s) {
         fail_test("out of memory");
     }
-    snprintf(s->media, sizeof(s->media), "%s/media", tmp_dir());
+    snprintf(s->media, sizeof(s->media), "%s/media%d", tmp_dir(), started++);
     mkdir(s->media, 0755);
     s->pg = postgres_start(false);
     /* The forum first: the server's own user is named like our schema, where it would end up. */

@@ -110,6 +110,9 @@ static int judge_missing(struct resize *r, bool *done)
             return leave(r, done, "the image was replaced meanwhile");
         }
     }
+    if (media_verdict(&t->fault) == JOBQ_DEAD) {
+        return task_end(t, JOBQ_DEAD, "%s %s: %s", column(r), r->name, t->fault.text);
+    }
     return task_end_file(t);
 }
 
