@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COUNT_MAX 1000000L
+#define SLACK_US 1000000
 
 bool rate_parse(const char *text, int64_t *interval_us)
 {
@@ -58,15 +59,12 @@ int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us)
     int64_t after;
 
     do {
-        /* Set before the limit was raised, or by nobody we know: not believed beyond an interval.
-         */
-        if ((int64_t)next > now_us + interval_us) {
-            after = now_us + interval_us;
-        } else if ((int64_t)next > now_us) {
+        /* Later than that it was set under a lower limit, or by nobody we know. The slack is for
+           those who read the clock a little before or after each other. */
+        if ((int64_t)next > now_us && (int64_t)next <= now_us + interval_us + SLACK_US) {
             return promise(r, interval_us, (int64_t)next, now_us) - now_us;
-        } else {
-            after = now_us + interval_us;
         }
+        after = now_us + interval_us;
     } while (!atomic_compare_exchange_weak(r->next, &next, (uint64_t)after));
     return 0;
 }

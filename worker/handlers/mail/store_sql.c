@@ -8,6 +8,8 @@
  */
 #include "worker/handlers/mail/store_sql.h"
 
+/* clang-format off: columns of a statement stay where they are */
+
 #define LOCK_REPLY                                                                                 \
     "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("                          \
     "'jobq mail.reply ' || $1::text || ' ' || w.user_id, 0))"                                      \
@@ -27,75 +29,96 @@
     "   FROM misago_notifications_notification"                                                    \
     "   WHERE user_id = u.id AND " of " ORDER BY is_read, id DESC LIMIT 1) n ON true"
 
-#define MEMBERS(table, who) "EXISTS (SELECT FROM " table " m WHERE m.thread_id = t.id" who ")"
+#define MEMBER(table)                                                                              \
+    "EXISTS (SELECT FROM " table " m WHERE m.thread_id = t.id AND m.user_id = u.id)"
 
-#define LOAD_REPLY(verb, members)                                                                  \
+/* Who moderates a thread also reads what is hidden or waits for approval in it. */
+#define MODERATES_039                                                                              \
+    "EXISTS (SELECT FROM"                                                                          \
+    "   (SELECT a.role_id FROM misago_users_user_roles a WHERE a.user_id = u.id"                   \
+    "    UNION ALL"                                                                                \
+    "    SELECT a.role_id FROM misago_users_rank_roles a WHERE a.rank_id = u.rank_id) r"           \
+    " WHERE CASE WHEN k.is_private THEN EXISTS (SELECT FROM misago_acl_role l"                     \
+    "   WHERE l.id = r.role_id AND l.permissions #>"                                               \
+    "   '{misago.threads.permissions.privatethreads,can_moderate_private_threads}'"                \
+    "   NOT IN ('0', 'false', 'null'))"                                                            \
+    " ELSE EXISTS (SELECT FROM misago_categories_rolecategoryacl l"                                \
+    "   JOIN misago_categories_categoryrole g ON g.id = l.category_role_id"                        \
+    "   WHERE l.role_id = r.role_id AND l.category_id = t.category_id AND g.permissions #>"        \
+    "   '{misago.threads.permissions.threads,can_approve_content}'"                                \
+    "   NOT IN ('0', 'false', 'null')) END)"
+
+#define MODERATES_040                                                                              \
+    "(u.groups_ids && '{1,2}' OR EXISTS (SELECT FROM misago_permissions_moderator m"               \
+    "   WHERE (m.user_id = u.id OR m.group_id = ANY (u.groups_ids)) AND (m.is_global"              \
+    "   OR CASE WHEN k.is_private THEN m.private_threads ELSE t.category_id = ANY (m.categories)"  \
+    "   END)))"
+
+#define LOAD_REPLY(verb, members, moderates)                                                       \
     "SELECT CASE"                                                                                  \
     " WHEN NOT u.is_active THEN 'the user is not active'"                                          \
     " WHEN NOT w.send_emails THEN 'the user wants no mails about this thread'"                     \
     " WHEN p.id IS NULL THEN 'the post is gone'"                                                   \
     " WHEN p.thread_id <> w.thread_id THEN 'the post is in another thread now'"                    \
-    " WHEN p.is_hidden OR t.is_hidden THEN 'the post is hidden'"                                   \
     " WHEN n.id IS NULL THEN 'the notification is gone'"                                           \
     " WHEN n.is_read THEN 'the notification was read'"                                             \
-    " WHEN k.is_private AND NOT " MEMBERS(                                                         \
-        members,                                                                                   \
-        " AND m.user_id = u.id") "   THEN 'the user is no member of the private thread' END,"      \
-                                 " n.id, u.id, u.username, u.email, coalesce(a.username, "         \
-                                 "p.poster_name), p.id, t.id, t.title,"                            \
-                                 " t.slug, k.is_private, w.id, w.secret, " SETTINGS                \
-                                 " FROM misago_notifications_watchedthread w"                      \
-                                 " JOIN misago_users_user u ON u.id = w.user_id"                   \
-                                 " LEFT JOIN misago_threads_post p ON p.id = $1::bigint"           \
-                                 " LEFT JOIN misago_threads_thread t ON t.id = p.thread_id"        \
-                                 " LEFT JOIN misago_categories_category c ON c.id = t.category_id" \
-                                 " LEFT JOIN misago_users_user a ON a.id = p.poster_id"            \
-                                 " CROSS JOIN LATERAL (SELECT c.special_role IS NOT DISTINCT "     \
-                                 "FROM 'private_threads'"                                          \
-                                 "   OR " MEMBERS(members, "") " AS is_private) k" NOTIFICATION(   \
-                                     "post_id = $1::bigint AND verb = '" verb                      \
-                                     "'") " WHERE w.id = $2::bigint"
+    " WHEN NOT (p.is_hidden OR t.is_hidden OR p.is_unapproved OR t.is_unapproved"                  \
+    "   OR k.is_private AND NOT " MEMBER(members) ") THEN NULL"                                    \
+    " WHEN " moderates " THEN NULL"                                                                \
+    " WHEN p.is_hidden OR t.is_hidden THEN 'the post is hidden'"                                   \
+    " WHEN p.is_unapproved OR t.is_unapproved THEN 'the post waits for approval'"                  \
+    " ELSE 'the user is no member of the private thread' END,"                                     \
+    " n.id, u.id, u.username, u.email, coalesce(a.username, p.poster_name), p.id, t.id, t.title,"  \
+    " t.slug, k.is_private, w.id, w.secret, " SETTINGS                                             \
+    " FROM misago_notifications_watchedthread w"                                                   \
+    " JOIN misago_users_user u ON u.id = w.user_id"                                                \
+    " LEFT JOIN misago_threads_post p ON p.id = $1::bigint"                                        \
+    " LEFT JOIN misago_threads_thread t ON t.id = p.thread_id"                                     \
+    " LEFT JOIN misago_users_user a ON a.id = p.poster_id"                                         \
+    " CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM misago_categories_category c"                 \
+    "   JOIN misago_categories_category root ON root.tree_id = c.tree_id"                          \
+    "   WHERE c.id = t.category_id AND root.special_role = 'private_threads') AS is_private) k"    \
+    NOTIFICATION("post_id = $1::bigint AND verb = '" verb "'")                                     \
+    " WHERE w.id = $2::bigint"
 
 #define LOAD_PRIVATE(verb, members)                                                                \
     "SELECT CASE"                                                                                  \
     " WHEN NOT u.is_active THEN 'the user is not active'"                                          \
     " WHEN t.id IS NULL THEN 'the thread is gone'"                                                 \
     " WHEN t.is_hidden THEN 'the thread is hidden'"                                                \
-    " WHEN NOT " MEMBERS(                                                                          \
-        members,                                                                                   \
-        " AND m.user_id = u.id") "   THEN 'the user is no member of the private thread'"           \
-                                 " WHEN CASE WHEN EXISTS (SELECT FROM misago_users_user_follows f" \
-                                 "     WHERE f.from_user_id = u.id AND f.to_user_id = $3::bigint)" \
-                                 "   THEN u.notify_new_private_threads_by_followed"                \
-                                 "   ELSE u.notify_new_private_threads_by_other_users END <> 2"    \
-                                 "   THEN 'the user wants no mails about new private threads'"     \
-                                 " WHEN n.id IS NULL THEN 'the notification is gone'"              \
-                                 " WHEN n.is_read THEN 'the notification was read' END,"           \
-                                 " n.id, u.id, u.username, u.email, coalesce(a.username, "         \
-                                 "n.actor_name), n.post_id, t.id,"                                 \
-                                 " t.title, t.slug, true, w.id, w.secret, " SETTINGS               \
-                                 " FROM misago_users_user u"                                       \
-                                 " LEFT JOIN misago_threads_thread t ON t.id = $1::bigint"         \
-                                 " LEFT JOIN misago_users_user a ON a.id = $3::bigint"             \
-                                 " LEFT JOIN LATERAL (SELECT id, secret FROM "                     \
-                                 "misago_notifications_watchedthread"                              \
-                                 "   WHERE user_id = u.id AND thread_id = t.id ORDER BY "          \
-                                 "send_emails DESC, id DESC LIMIT 1) w"                            \
-                                 "   ON true" NOTIFICATION(                                        \
-                                     "thread_id = $1::bigint AND verb = '" verb                    \
-                                     "'") " WHERE u.id = $2::bigint"
+    " WHEN NOT " MEMBER(members) " THEN 'the user is no member of the private thread'"             \
+    " WHEN CASE WHEN EXISTS (SELECT FROM misago_users_user_follows f"                              \
+    "     WHERE f.from_user_id = u.id AND f.to_user_id = $3::bigint)"                              \
+    "   THEN u.notify_new_private_threads_by_followed"                                             \
+    "   ELSE u.notify_new_private_threads_by_other_users END <> 2"                                 \
+    "   THEN 'the user wants no mails about new private threads'"                                  \
+    " WHEN n.id IS NULL THEN 'the notification is gone'"                                           \
+    " WHEN n.is_read THEN 'the notification was read' END,"                                        \
+    " n.id, u.id, u.username, u.email, coalesce(a.username, n.actor_name), n.post_id, t.id,"       \
+    " t.title, t.slug, true, w.id, w.secret, " SETTINGS                                            \
+    " FROM misago_users_user u"                                                                    \
+    " LEFT JOIN misago_threads_thread t ON t.id = $1::bigint"                                      \
+    " LEFT JOIN misago_users_user a ON a.id = $3::bigint"                                          \
+    " LEFT JOIN LATERAL (SELECT id, secret FROM misago_notifications_watchedthread"                \
+    "   WHERE user_id = u.id AND thread_id = t.id ORDER BY send_emails DESC, id DESC LIMIT 1) w"   \
+    "   ON true"                                                                                   \
+    NOTIFICATION("thread_id = $1::bigint AND verb = '" verb "'")                                   \
+    " WHERE u.id = $2::bigint"
+
+/* clang-format on */
 
 const struct store_sql store_sql_039 = {
     .lock_reply = LOCK_REPLY,
     .lock_private = LOCK_PRIVATE,
-    .load_reply = LOAD_REPLY("REPLIED", "misago_threads_threadparticipant"),
+    .load_reply = LOAD_REPLY("REPLIED", "misago_threads_threadparticipant", MODERATES_039),
     .load_private = LOAD_PRIVATE("INVITED", "misago_threads_threadparticipant"),
 };
 
 const struct store_sql store_sql_040 = {
     .lock_reply = LOCK_REPLY,
     .lock_private = LOCK_PRIVATE,
-    .load_reply = LOAD_REPLY("REPLIED_TO_THREAD", "misago_privatethreads_privatethreadmember"),
+    .load_reply =
+        LOAD_REPLY("REPLIED_TO_THREAD", "misago_privatethreads_privatethreadmember", MODERATES_040),
     .load_private =
         LOAD_PRIVATE("ADDED_TO_PRIVATE_THREAD", "misago_privatethreads_privatethreadmember"),
 };
