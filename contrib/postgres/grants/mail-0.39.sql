@@ -9,14 +9,19 @@ GRANT USAGE ON SCHEMA public TO jobq_mail;
 GRANT SELECT (id, user_id, verb, is_read, actor_name, thread_id, post_id)
     ON misago_notifications_notification TO jobq_mail;
 GRANT SELECT (id, user_id, thread_id, send_emails, secret) ON misago_notifications_watchedthread TO jobq_mail;
-GRANT SELECT (id, username, email, is_active, notify_new_private_threads_by_followed,
+GRANT SELECT (id, username, email, is_active, rank_id, notify_new_private_threads_by_followed,
               notify_new_private_threads_by_other_users)
     ON misago_users_user TO jobq_mail;
 GRANT SELECT (from_user_id, to_user_id) ON misago_users_user_follows TO jobq_mail;
-GRANT SELECT (id, thread_id, poster_id, poster_name, is_hidden) ON misago_threads_post TO jobq_mail;
-GRANT SELECT (id, title, slug, category_id, is_hidden) ON misago_threads_thread TO jobq_mail;
-GRANT SELECT (id, special_role) ON misago_categories_category TO jobq_mail;
+GRANT SELECT (id, thread_id, poster_id, poster_name, is_hidden, is_unapproved) ON misago_threads_post TO jobq_mail;
+GRANT SELECT (id, title, slug, category_id, is_hidden, is_unapproved) ON misago_threads_thread TO jobq_mail;
+GRANT SELECT (id, special_role, tree_id) ON misago_categories_category TO jobq_mail;
 GRANT SELECT (thread_id, user_id) ON misago_threads_threadparticipant TO jobq_mail;
+-- Who moderates.
+GRANT SELECT (user_id, role_id) ON misago_users_user_roles TO jobq_mail;
+GRANT SELECT (rank_id, role_id) ON misago_users_rank_roles TO jobq_mail;
+GRANT SELECT (id, permissions) ON misago_acl_role, misago_categories_categoryrole TO jobq_mail;
+GRANT SELECT (role_id, category_id, category_role_id) ON misago_categories_rolecategoryacl TO jobq_mail;
 -- By column, not by row: the forum keeps other settings in the same table.
 GRANT SELECT (setting, dry_value) ON misago_conf_setting TO jobq_mail;
 

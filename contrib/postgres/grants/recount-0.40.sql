@@ -34,20 +34,4 @@ GRANT SELECT (from_user_id, to_user_id) ON misago_users_user_follows TO jobq_rec
 GRANT SELECT (thread_id) ON misago_threadevents_threadevent TO jobq_recount;
 GRANT SELECT (thread_id) ON misago_polls_poll TO jobq_recount;
 
--- ---- mail ----
-
-GRANT USAGE ON SCHEMA public TO jobq_mail;
-GRANT SELECT (id, username, email, is_active, groups_ids, notify_new_private_threads_by_followed,
-              notify_new_private_threads_by_other_users)
-    ON misago_users_user TO jobq_mail;
-GRANT SELECT (from_user_id, to_user_id) ON misago_users_user_follows TO jobq_mail;
-GRANT SELECT (id, title, slug, category_id, first_post_id, is_hidden, is_unapproved) ON misago_threads_thread TO jobq_mail;
-GRANT SELECT (id, thread_id, poster_id, poster_name, is_hidden, is_unapproved) ON misago_threads_post TO jobq_mail;
-GRANT SELECT (id, special_role, tree_id) ON misago_categories_category TO jobq_mail;
-GRANT SELECT (id, user_id, thread_id, send_emails, secret) ON misago_notifications_watchedthread TO jobq_mail;
-GRANT SELECT (id, user_id, post_id, thread_id, verb, is_read, actor_name) ON misago_notifications_notification TO jobq_mail;
-GRANT SELECT (setting, dry_value) ON misago_conf_setting TO jobq_mail;
-GRANT SELECT (thread_id, user_id) ON misago_privatethreads_privatethreadmember TO jobq_mail;
-GRANT SELECT (user_id, group_id, is_global, categories, private_threads) ON misago_permissions_moderator TO jobq_mail;
-
 COMMIT;

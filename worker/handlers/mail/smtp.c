@@ -7,11 +7,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "worker/handlers/common/text.h"
 
 #define CONNECT_MAX_MS 10000
 #define LEAVE_S 1L
+#define SOCKETS_MAX 8
 #define REPLY_CLOSING 421
 #define REPLY_GO_AHEAD 354
 
@@ -24,6 +26,8 @@ struct smtp {
     size_t len;
     size_t at;
     struct smtp_result *out;
+    bool leaving;             /* QUIT was sent: what comes now is no answer to the mail */
+    int sockets[SOCKETS_MAX]; /* that the library has open; -1: none */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -81,9 +85,6 @@ static void note_command(struct smtp_result *out, const char *data, size_t len)
         {"DATA", SMTP_DATA},
     };
 
-    if (starts_with(data, len, "QUIT")) {
-        return;
-    }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (starts_with(data, len, commands[i].word)) {
             out->step = commands[i].step;
@@ -119,20 +120,60 @@ static void note_reply(struct smtp_result *out, const char *line, size_t len)
     copy_line(out->reply, sizeof(out->reply), line + (len > 4 ? 4 : len), len > 4 ? len - 4 : 0);
 }
 
+/* The library waits for the answer to QUIT as long as for any other: here it comes at once. */
+static void stop_listening(struct smtp *s)
+{
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        if (s->sockets[i] >= 0) {
+            (void)shutdown(s->sockets[i], SHUT_RD);
+        }
+    }
+}
+
 static int on_debug(CURL *handle, curl_infotype type, char *data, size_t len, void *ctx)
 {
     struct smtp *s = ctx;
 
     (void)handle;
-    if (!s->out) { /* taking leave */
-        return 0;
-    }
     if (type == CURLINFO_HEADER_OUT) {
+        s->leaving = starts_with(data, len, "QUIT");
+    }
+    if (s->leaving && s->out) {
+        stop_listening(s);
+    } else if (s->out && type == CURLINFO_HEADER_OUT) {
         note_command(s->out, data, len);
-    } else if (type == CURLINFO_HEADER_IN) {
+    } else if (s->out && type == CURLINFO_HEADER_IN) {
         note_reply(s->out, data, len);
     }
     return 0;
+}
+
+/* ---- sockets ---- */
+
+static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    struct smtp *s = ctx;
+
+    (void)purpose;
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        if (s->sockets[i] < 0) {
+            s->sockets[i] = fd;
+            break;
+        }
+    }
+    return CURL_SOCKOPT_OK;
+}
+
+static int on_close(void *ctx, curl_socket_t fd)
+{
+    struct smtp *s = ctx;
+
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        if (s->sockets[i] == fd) {
+            s->sockets[i] = -1;
+        }
+    }
+    return close(fd);
 }
 
 static size_t on_read(char *buffer, size_t size, size_t count, void *ctx)
@@ -188,6 +229,10 @@ static bool set_ways(struct smtp *s, CURL *h)
            curl_easy_setopt(h, CURLOPT_DEBUGFUNCTION, on_debug) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_DEBUGDATA, s) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_VERBOSE, 1L) == CURLE_OK && /* for on_debug() only */
+           curl_easy_setopt(h, CURLOPT_SOCKOPTFUNCTION, on_socket) == CURLE_OK &&
+           curl_easy_setopt(h, CURLOPT_SOCKOPTDATA, s) == CURLE_OK &&
+           curl_easy_setopt(h, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
+           curl_easy_setopt(h, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_ERRORBUFFER, s->error) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_MAXCONNECTS, 1L) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_MAXAGE_CONN, (long)SMTP_IDLE_MAX_S) == CURLE_OK &&
@@ -206,31 +251,16 @@ static bool open_handle(struct smtp *s)
     return false;
 }
 
-/* Throws the connection away without a word: who did not answer before is not waited for. */
-static void drop_handle(struct smtp *s)
-{
-    curl_socket_t fd = CURL_SOCKET_BAD;
-
-    if (!s->handle) {
-        return;
-    }
-    if (curl_easy_getinfo(s->handle, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
-        fd != CURL_SOCKET_BAD) {
-        (void)shutdown(fd, SHUT_RDWR);
-    }
-    s->out = NULL;
-    (void)curl_easy_setopt(s->handle, CURLOPT_SERVER_RESPONSE_TIMEOUT, LEAVE_S);
-    curl_easy_cleanup(s->handle);
-    s->handle = NULL;
-}
-
-/* Says QUIT. */
-static void close_handle(struct smtp *s)
+/* polite: QUIT is said, and its answer waited for. Otherwise who did not answer before is not
+   listened to any more. */
+static void drop_handle(struct smtp *s, bool polite)
 {
     if (!s->handle) {
         return;
     }
-    s->out = NULL;
+    if (!polite) {
+        stop_listening(s);
+    }
     (void)curl_easy_setopt(s->handle, CURLOPT_SERVER_RESPONSE_TIMEOUT, LEAVE_S);
     curl_easy_cleanup(s->handle);
     s->handle = NULL;
@@ -242,6 +272,9 @@ struct smtp *smtp_new(const struct smtp_options *options)
 
     if (s) {
         s->options = *options;
+        for (size_t i = 0; i < SOCKETS_MAX; i++) {
+            s->sockets[i] = -1;
+        }
     }
     return s;
 }
@@ -249,7 +282,7 @@ struct smtp *smtp_new(const struct smtp_options *options)
 void smtp_free(struct smtp *s)
 {
     if (s) {
-        close_handle(s);
+        drop_handle(s, true);
         free(s);
     }
 }
@@ -306,6 +339,7 @@ static void perform(struct smtp *s, const char *from, const char *to, int64_t ti
     recipients = curl_slist_append(NULL, bracketed);
     s->at = 0;
     s->out = out;
+    s->leaving = false;
     s->error[0] = '\0';
     if (recipients && (s->handle || open_handle(s))) {
         text_format(bracketed, sizeof(bracketed), "<%s>", from);
@@ -345,14 +379,14 @@ bool smtp_send(struct smtp *s, const char *from, const char *to, const char *mes
     s->len = len;
     perform(s, from, to, timeout_ms, out);
     if (was_stale(out) && deadline_ms - now_ms() > timeout_ms / 2) {
-        drop_handle(s);
+        drop_handle(s, false);
         perform(s, from, to, deadline_ms - now_ms(), out);
     }
     s->mails++;
     if (out->curl != CURLE_OK) {
-        drop_handle(s);
+        drop_handle(s, false);
     } else if (s->mails >= SMTP_MAILS_MAX) {
-        close_handle(s);
+        drop_handle(s, true);
     }
     s->message = NULL;
     return true;
