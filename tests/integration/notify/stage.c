@@ -98,6 +98,14 @@ static void make_plain(struct stage *s)
                  1, "the fixture changed: choose another thread");
 }
 
+/* The server's own user is named like the schema of our tables, where its new ones would end up. */
+void stage_grant(struct postgres *pg, const char *version)
+{
+    pg_do(pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
+    pg_load(pg, source_path("contrib/postgres/roles.sql"));
+    pg_load(pg, source_path(fmt("contrib/postgres/grants/notify-%s.sql", version)));
+}
+
 struct stage *stage_start(const char *version, int users)
 {
     struct stage *s = calloc(1, sizeof(*s));
@@ -108,6 +116,7 @@ struct stage *stage_start(const char *version, int users)
     s->is_040 = strcmp(version, V040) == 0;
     s->words = s->is_040 ? &words_040 : &words_039;
     load(s, version, users);
+    stage_grant(s->pg, version);
     make_plain(s);
     s->driver = stage_driver(s, "driver");
     return s;
@@ -293,8 +302,8 @@ void session_do(PGconn *conn, const char *format, ...)
 
 struct driver *stage_driver(struct stage *s, const char *application_name)
 {
-    return driver_open(lib_path("jobq/notify.so"),
-                       fmt("%s application_name=%s", s->pg->conninfo, application_name));
+    return driver_open(lib_path("jobq/notify.so"), fmt("%s user=jobq_worker application_name=%s",
+                                                       s->pg->conninfo, application_name));
 }
 
 static void *run_background(void *ctx)

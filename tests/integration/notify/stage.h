@@ -43,6 +43,8 @@ struct stage {
 
 struct stage *stage_start(const char *version, int users);
 void stage_stop(struct stage *s);
+/* The module may do what contrib/postgres grants its role, and nothing else. */
+void stage_grant(struct postgres *pg, const char *version);
 
 /* ---- what the forum does ---- */
 /* A reply, posted now; poster 0: a guest. Its id. */

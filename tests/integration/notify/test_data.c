@@ -66,6 +66,7 @@ static void compare(const char *directory, const char *version)
     char *out = NULL;
     cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
     free(out);
+    stage_grant(s->pg, strcmp(version, V040) == 0 ? V040 : V039);
     s->driver = stage_driver(s, "driver");
     run_all(s);
     differing = pg_str(

@@ -31,8 +31,11 @@ static struct scene *set_up(int threads, int watchers)
                                 NULL};
     char *out = NULL;
 
+    /* The server's own user is named like our schema, where the forum would end up. */
+    pg_do(s->postgres, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
     cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
     free(out);
+    pg_load(s->postgres, source_path("contrib/postgres/grants/notify-0.40.sql"));
     pg_do(
         s->postgres,
         "DELETE FROM misago_notifications_notification;"
@@ -40,12 +43,12 @@ static struct scene *set_up(int threads, int watchers)
         " DELETE FROM misago_users_ban;"
         " UPDATE misago_users_user SET is_active = true, group_id = 3, groups_ids = '{3}',"
         "  unread_notifications = 0;"
-        " UPDATE misago_threads_thread SET category_id = 4, is_hidden = false, is_unapproved = "
-        "false;"
+        " UPDATE misago_threads_thread SET category_id = 4, is_hidden = false, "
+        "  is_unapproved = false;"
         " UPDATE misago_threads_post SET category_id = 4, is_hidden = false, is_unapproved = false;"
-        " INSERT INTO misago_notifications_watchedthread (user_id, thread_id, category_id, "
-        "send_emails,"
-        "  secret, created_at, read_time, plugin_data) SELECT u.id, t.id, 4, true, 'x', now(),"
+        " INSERT INTO misago_notifications_watchedthread (user_id, thread_id, category_id,"
+        "  send_emails, secret, created_at, read_time, plugin_data) SELECT u.id, t.id, 4, true, "
+        "'x', now(),"
         "  now() - interval '1 minute', '{}' FROM misago_users_user u, misago_threads_thread t"
         "  WHERE u.id BETWEEN 101 AND 100 + %d AND t.id <= %d;"
         " INSERT INTO misago_threads_post (poster_name, original, posted_at, updated_at, "

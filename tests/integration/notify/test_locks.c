@@ -173,6 +173,23 @@ static bool is_rival_waiting(void *ctx)
                          " AND wait_event_type = 'Lock'") > 0;
 }
 
+static bool has_short_timeout(void *ctx)
+{
+    PGresult *r = PQexec(((struct stage *)ctx)->driver->conn, "SHOW deadlock_timeout");
+    bool is_short = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "20ms") == 0;
+
+    PQclear(r);
+    return is_short;
+}
+
+/* Only a superuser may, so it is the server's setting. */
+static void shorten_deadlock_timeout(struct stage *s)
+{
+    pg_do(s->pg, "ALTER SYSTEM SET deadlock_timeout = '20ms'");
+    pg_do(s->pg, "SELECT pg_reload_conf()");
+    cr_assert(wait_until(now_ms() + patience_ms(20000), has_short_timeout, s));
+}
+
 /*
  * The job holds user 7 and waits for 8. A rival holds 9 and waits for 7, and never looks for
  * deadlocks. Once 8 is free the job runs into 9 and finds the deadlock: it must give 7 back and
@@ -211,7 +228,7 @@ Test(notify, tries_again_within_the_run_after_a_deadlock)
         stage_watch(s, 1, user, true);
     long long post = stage_reply(s, 1, 5);
 
-    session_do(s->driver->conn, "SET deadlock_timeout = '20ms'");
+    shorten_deadlock_timeout(s);
     for (int i = 0; verdict == JOBQ_SNOOZE && i < 10; i++)
         verdict = run_into_deadlock(s, post);
     cr_assert_eq(verdict, JOBQ_DONE, "%s", s->driver->text);

@@ -13,7 +13,9 @@ compared AS MATERIALIZED (
     WHERE NOT EXISTS (SELECT FROM remembered m WHERE m.user_id = r.user_id)
 ),
 ban AS MATERIALIZED (
-    SELECT b.check_type, lower(b.banned_value) AS value, strpos(b.banned_value, '*') > 0 AS is_pattern
+    -- A ban with a wildcard becomes a pattern of LIKE, whose own signs are escaped.
+    SELECT b.check_type, lower(b.banned_value) AS value, CASE WHEN strpos(b.banned_value, '*') > 0 THEN
+        replace(regexp_replace(lower(b.banned_value), '([\\%_])', '\\\1', 'g'), '*', '%') END AS pattern
     FROM misago_users_ban b
     WHERE b.is_checked AND NOT b.registration_only AND (b.expires_on IS NULL OR b.expires_on >= now())
 ),
@@ -21,12 +23,8 @@ banned AS MATERIALIZED (
     SELECT m.user_id FROM remembered m WHERE m.is_banned
     UNION
     SELECT c.user_id FROM compared c
-    JOIN ban b ON NOT b.is_pattern AND b.check_type = c.check_type AND b.value = c.value
+    JOIN ban b ON b.pattern IS NULL AND b.check_type = c.check_type AND b.value = c.value
     UNION
     SELECT c.user_id FROM compared c
-    JOIN (
-        -- LIKE's own signs are escaped, then the one wildcard of a ban becomes LIKE's.
-        SELECT p.check_type, replace(regexp_replace(p.value, '([\\%_])', '\\\1', 'g'), '*', '%') AS pattern
-        FROM ban p WHERE p.is_pattern
-    ) b ON b.check_type = c.check_type AND c.value LIKE b.pattern
+    JOIN ban b ON b.check_type = c.check_type AND c.value LIKE b.pattern
 )
