@@ -66,18 +66,21 @@ int schema_look(struct pg *p, const char *name, struct schema_state *out, jobq_e
     return JOBQ_OK;
 }
 
-/* The server quotes the name, and we run the statement it made. */
+/* The server quotes the name, and we run the statement it made. A schema that is there is not made
+ * again: even IF NOT EXISTS asks for the right to make schemas, which our owner need not have. */
 static int create_namespace(struct pg *p, const char *name, jobq_err *err)
 {
     struct pg_result *r = NULL;
     const char *values[] = {name};
-    int rc = pg_query(p, "SELECT pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %I', $1::text)", 1,
-                      values, &r, err);
+    int rc = pg_query(p,
+                      "SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_namespace"
+                      " WHERE nspname = $1::text)"
+                      " THEN pg_catalog.format('CREATE SCHEMA %I', $1::text) END",
+                      1, values, &r, err);
     if (rc != JOBQ_OK)
         return rc;
     const char *statement = pg_value(r, 0);
-    rc = statement != NULL ? pg_run(p, statement, err)
-                           : error_set(err, JOBQ_EPROTO, "PostgreSQL made no statement");
+    rc = statement != NULL ? pg_run(p, statement, err) : JOBQ_OK;
     pg_result_free(r);
     return rc;
 }
