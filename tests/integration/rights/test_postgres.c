@@ -28,19 +28,26 @@ TestSuite(rights, .init = start, .fini = stop);
 static void load_forum(const char *version)
 {
     static const char *const versioned[] = {"recount", "notify", "mail"};
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"), server->conninfo,
-                                "--threads", "20", "--posts", "60", "--users", "15", "--version",
-                                version, NULL};
+    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
+                                server->conninfo,
+                                "--threads",
+                                "20",
+                                "--posts",
+                                "60",
+                                "--users",
+                                "15",
+                                "--version",
+                                version,
+                                NULL};
     char *out = NULL;
     cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
     free(out);
     /* What the fixture has no use for. */
-    pg_do(server,
-          "ALTER TABLE misago_users_user ADD COLUMN IF NOT EXISTS password text,"
-          " ADD COLUMN IF NOT EXISTS email_hash text;"
-          " ALTER TABLE misago_threads_post ADD COLUMN IF NOT EXISTS original text,"
-          " ADD COLUMN IF NOT EXISTS parsed text;"
-          " ALTER TABLE misago_users_ban ADD COLUMN IF NOT EXISTS user_message text");
+    pg_do(server, "ALTER TABLE misago_users_user ADD COLUMN IF NOT EXISTS password text,"
+                  " ADD COLUMN IF NOT EXISTS email_hash text;"
+                  " ALTER TABLE misago_threads_post ADD COLUMN IF NOT EXISTS original text,"
+                  " ADD COLUMN IF NOT EXISTS parsed text;"
+                  " ALTER TABLE misago_users_ban ADD COLUMN IF NOT EXISTS user_message text");
     pg_load(server, source_path("contrib/postgres/roles.sql"));
     for (size_t i = 0; i < 3; i++)
         pg_load(server,
@@ -133,11 +140,13 @@ Test(rights, a_module_that_is_not_run_gives_no_rights)
     load_forum("0.40");
     pg_do(server, "REVOKE jobq_mail, jobq_notify, jobq_avatar FROM jobq_worker");
     PGconn *conn = login("jobq_worker");
-    must_refuse(conn, (const char *const[]){
-        "SELECT email FROM misago_users_user", "SELECT avatar_tmp FROM misago_users_user",
-        "SELECT secret FROM misago_notifications_watchedthread",
-        "SELECT dry_value FROM misago_conf_setting", "SELECT image FROM misago_users_avatar",
-        "UPDATE misago_users_user SET unread_notifications = 1", NULL});
+    must_refuse(conn, (const char *const[]){"SELECT email FROM misago_users_user",
+                                            "SELECT avatar_tmp FROM misago_users_user",
+                                            "SELECT secret FROM misago_notifications_watchedthread",
+                                            "SELECT dry_value FROM misago_conf_setting",
+                                            "SELECT image FROM misago_users_avatar",
+                                            "UPDATE misago_users_user SET unread_notifications = 1",
+                                            NULL});
     PQfinish(conn);
 }
 
@@ -160,9 +169,13 @@ Test(rights, running_the_files_again_changes_nothing)
 
 static void jobctl(const char *role, const char *command, int expected)
 {
-    const char *const argv[] = {bin_path("jobctl"), command, "--postgres",
-                                fmt("%s user=%s", server->conninfo, role), "--redis",
-                                "unix:///nowhere", NULL};
+    const char *const argv[] = {bin_path("jobctl"),
+                                command,
+                                "--postgres",
+                                fmt("%s user=%s", server->conninfo, role),
+                                "--redis",
+                                "unix:///nowhere",
+                                NULL};
     char *out = NULL;
     int status = run_command(&out, NULL, argv);
     cr_assert_eq(status, expected, "jobctl %s as %s: %d\n%s", command, role, status, out);
@@ -190,8 +203,8 @@ Test(rights, an_admin_of_jobq_may_not_look_into_the_forum)
 {
     load_forum("0.40");
     PGconn *conn = login("jobq_admin");
-    must_refuse(conn, (const char *const[]){"SELECT id FROM misago_users_user",
-                                            "CREATE SCHEMA mine", "CREATE ROLE mine",
-                                            "DROP TABLE misago_users_user", NULL});
+    must_refuse(conn,
+                (const char *const[]){"SELECT id FROM misago_users_user", "CREATE SCHEMA mine",
+                                      "CREATE ROLE mine", "DROP TABLE misago_users_user", NULL});
     PQfinish(conn);
 }
