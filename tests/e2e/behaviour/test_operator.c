@@ -8,21 +8,26 @@
 #include "tests/e2e/behaviour/behaviour.h"
 #include "tests/integration/jobctl/run.h"
 
-static struct scene *open_scene(int flags)
+/* For jobctl; jobd, started before, is another user. */
+static void be_operator(const struct scene *s)
 {
-    struct scene *s = scene_new(flags);
-    setenv("JOBQ_REDIS", s->redis->url, 1);
-    unsetenv("JOBQ_POSTGRES");
-    return s;
+    setenv("JOBQ_REDIS", s->redis->operator_url, 1);
+}
+
+static void end(struct scene *s)
+{
+    redis_check_refused(s->redis);
+    scene_free(s);
 }
 
 /* G27 G29: all its attempts are there again, under the same id; with another payload it succeeds.
  */
 Test(operator, retries_a_dead_letter_that_then_runs)
 {
-    struct scene *s = open_scene(0);
+    struct scene *s = scene_new(0);
     struct jobd *j = scene_jobd(
         s, 0, (struct jobd_options){.executors = 1, .extra = "backoff = 1; max_attempts = 2;"});
+    be_operator(s);
     jobq_id id = scene_enqueue(s, "fail_n", "{\"n\":9,\"text\":\"bad\"}");
     char text[JOBQ_ID_TEXT_SIZE];
     jobq_id_format(&id, text);
@@ -47,7 +52,7 @@ Test(operator, retries_a_dead_letter_that_then_runs)
     scene_wait_drained(s, 20000);
     cr_assert_eq(scene_dead(s), 0);
     scene_drain(s, 0);
-    scene_free(s);
+    end(s);
 }
 
 static struct process *start_retry(const char *name)
@@ -61,8 +66,9 @@ static struct process *start_retry(const char *name)
  * once. */
 Test(operator, retries_all_when_the_cause_is_mended)
 {
-    struct scene *s = open_scene(SCENE_PG);
+    struct scene *s = scene_new(SCENE_PG);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .extra = "max_attempts = 1;"});
+    be_operator(s);
     pg_do(s->postgres, "ALTER TABLE effects RENAME TO effects_away");
     scene_enqueue_many(s, "effect", "{}", 300);
     scene_wait_dead(s, 300, 60000);
@@ -78,19 +84,20 @@ Test(operator, retries_all_when_the_cause_is_mended)
     cr_assert_eq(process_count_log(s->jobd[0]->process, " job.done "), 300,
                  "none of them ran twice");
     scene_drain(s, 0);
-    scene_free(s);
+    end(s);
 }
 
 /* G12: every job either runs once or is purged; the lane goes on. */
 Test(operator, purges_a_queue_that_is_being_worked_on)
 {
-    struct scene *s = open_scene(0);
+    struct scene *s = scene_new(0);
     char file[300];
     snprintf(file, sizeof(file), "%s/marks", tmp_dir());
     char payload[400];
     snprintf(payload, sizeof(payload), "{\"ms\":5,\"file\":\"%s\"}", file);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2});
     scene_jobd(s, 1, (struct jobd_options){.executors = 2});
+    be_operator(s);
     scene_enqueue_many(s, "sleep", payload, 5000); /* seconds of work */
     wait_lines(file, 1, 20000);
     struct run r = JOBCTL("queue", "purge", "default", "--yes", "--json");
@@ -106,14 +113,15 @@ Test(operator, purges_a_queue_that_is_being_worked_on)
     cr_assert_eq((long long)count_lines(file) + purged, 5010);
     scene_drain(s, 0);
     scene_drain(s, 1);
-    scene_free(s);
+    end(s);
 }
 
 /* G38 */
 Test(operator, sees_what_is_parked)
 {
-    struct scene *s = open_scene(0);
+    struct scene *s = scene_new(0);
     scene_jobd(s, 0, (struct jobd_options){.executors = 1});
+    be_operator(s);
     scene_enqueue(s, "nobody.knows", "{}");
     wait_parked(s, 1, 20000);
     struct run r = JOBCTL("parked", "list", "--json");
@@ -121,5 +129,5 @@ Test(operator, sees_what_is_parked)
     cr_assert_str_eq(text_at(&r, "parked.0.type"), "nobody.knows");
     run_free(&r);
     scene_drain(s, 0);
-    scene_free(s);
+    end(s);
 }

@@ -23,11 +23,13 @@ static struct redis *redis;
 static void start(void)
 {
     redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->url, 1);
+    setenv("JOBQ_REDIS", redis->operator_url, 1);
 }
 
+/* The user that operators have may do all of it. */
 static void stop(void)
 {
+    redis_check_refused(redis);
     redis_stop(redis);
 }
 
@@ -496,6 +498,27 @@ Test(jobctl_dead, what_dies_meanwhile_is_not_taken)
     process_free(p);
     cr_assert_eq(count("dead"), 5);
     expect_all_once(ids, 100);
+}
+
+Test(jobctl_dead, who_may_only_look_changes_nothing)
+{
+    jobq_id id;
+    fill(redis, 3, NULL, NULL);
+    fill(redis, 1, &(struct fill){.type = "one"}, &id);
+    setenv("JOBQ_REDIS", redis->viewer_url, 1);
+    struct run r = JOBCTL("dead", "list");
+    expect(&r, 0, NULL);
+    run_free(&r);
+    redis_check_refused(redis);
+    r = JOBCTL("dead", "retry", "--all", "--yes", "--json");
+    expect(&r, 77, "0 put back until then");
+    cr_assert_eq(number_at(&r, "dead.unknown"), 0);
+    run_free(&r);
+    r = JOBCTL("dead", "discard", fill_id_text(&id));
+    expect(&r, 77, "NOPERM");
+    run_free(&r);
+    cr_assert_eq(count("dead"), 4);
+    done(redis_do(redis, "ACL LOG RESET"));
 }
 
 Test(jobctl_dead, large_payloads_go_in_small_steps)

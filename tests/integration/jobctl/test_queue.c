@@ -18,11 +18,13 @@ static struct redis *redis;
 static void start(void)
 {
     redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->url, 1);
+    setenv("JOBQ_REDIS", redis->operator_url, 1);
 }
 
+/* The user that operators have may do all of it. */
 static void stop(void)
 {
+    redis_check_refused(redis);
     redis_stop(redis);
 }
 
@@ -112,6 +114,7 @@ static void expect_rows(const char *rows, const char *const *flags)
 Test(jobctl_queue, list_tells_jobs_by_state_lane_and_type)
 {
     fill_states();
+    setenv("JOBQ_REDIS", redis->viewer_url, 1); /* who may only look may see all of it */
     EXPECT_ROWS("h:queued h:queued n:queued n:queued n:queued", "--state", "queued");
     EXPECT_ROWS("h:queued h:queued", "--state", "ready", "--lane", "high");
     EXPECT_ROWS("n:claimed n:claimed", "--state", "running");
