@@ -36,6 +36,7 @@ Test(avatar_resize, makes_ten_sizes_rows_and_json_of_an_upload)
     must_look_like(s, 7, &p, (struct area){150, 15, 650, 515});
     must_have(s, 7, "|" TMP "|{\"x\":-120.0,\"y\":-12.0,\"zoom\":0.8}");
     cr_assert_eq(studio_files(s), 11, "ten sizes and the source");
+    cr_assert_eq(rig_drain(s->rig), 0, "the executor does not end in order");
     pixels_free(&p);
     studio_stop(s);
 }
