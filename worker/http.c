@@ -136,7 +136,7 @@ static void end_slow(struct http *h, int64_t now_ms)
         if (c->ends_ms > now_ms)
             return;
         shutdown(c->fd, SHUT_RDWR);
-        c->ends_ms = INT64_MAX;
+        c->ends_ms = now_ms + HTTP_SECONDS * 1000;
         list_remove(&c->node);
         list_push_back(&h->callers, &c->node);
     }
