@@ -35,7 +35,8 @@ struct http {
     struct loop_io *io;
     struct http_file file;
     struct list callers;
-    bool dirty; /* something happened since the last look at its timeout */
+    bool dirty;   /* something happened since the last look at its timeout */
+    bool retired; /* a connection ended: it is run once more */
     int64_t due_ms;
 };
 
@@ -110,6 +111,7 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
     struct http *h = ctx;
     struct caller *c = *socket_ctx;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        h->retired = true;
         if (c)
             list_remove(&c->node);
         mem_free(c);
@@ -142,28 +144,37 @@ static void end_slow(struct http *h, int64_t now_ms)
     }
 }
 
+/*
+ * At its limit of connections it looks away from the listening socket, and looks at it again only
+ * in the run after the one in which a connection ended. Nothing else would bring that run about.
+ */
+static void run(struct http *h)
+{
+    h->dirty = true;
+    h->retired = false;
+    MHD_run(h->daemon);
+}
+
 static void on_io(void *ctx, uint32_t events)
 {
-    struct http *h = ctx;
     (void)events;
-    h->dirty = true;
-    MHD_run(h->daemon);
+    run(ctx);
 }
 
 int64_t http_run(struct http *h, int64_t now_ms)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms;
     end_slow(h, now_ms);
-    if (now_ms >= h->due_ms) {
-        h->dirty = true;
-        MHD_run(h->daemon);
-    }
+    if (now_ms >= h->due_ms || h->retired)
+        run(h);
     if (h->dirty) {
         h->dirty = false;
         h->due_ms = INT64_MAX;
         if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES)
             h->due_ms = now_ms + (int64_t)MIN(wait_ms, (MHD_UNSIGNED_LONG_LONG)HTTP_SECONDS * 1000);
     }
+    if (h->retired)
+        return now_ms;
     const struct caller *oldest = LIST_FIRST(&h->callers, struct caller, node);
     return oldest ? MIN(h->due_ms, oldest->ends_ms) : h->due_ms;
 }
