@@ -17,7 +17,8 @@ packages_needs_servers=(
 packages_needs_tests=(
     'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
     'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
-    'lib vips libvips-dev'
+    'lib vips libvips-dev' 'cmd prometheus prometheus'
+    'file /usr/lib/python3/dist-packages/prometheus_client/parser.py python3-prometheus-client'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
 packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'lib vips libvips-dev')

@@ -69,7 +69,7 @@ static void put_executor(const char *path)
 Test(readiness, says_that_there_is_no_executor)
 {
     struct scene *s = scene_new(0);
-    char *program = strdup(fmt("%s/executor", tmp_dir()));
+    char *program = strdup(fmt("%s/jobq-executor", tmp_dir()));
     put_executor(program);
     struct jobd *j = scene_jobd(
         s, 0,
@@ -80,6 +80,7 @@ Test(readiness, says_that_there_is_no_executor)
     cr_assert_eq(unlink(program), 0);
     pid_t pids[8];
     size_t n = jobd_executors(j, pids, 8);
+    cr_assert_eq(n, 2);
     for (size_t i = 0; i < n; i++)
         kill(pids[i], SIGKILL);
     expect_not_ready("executors", "executors: none is ready");

@@ -113,3 +113,28 @@ Test(publish, sends_lines_as_they_are)
     cr_assert_str_eq(out.data,
                      "*3\r\n$7\r\nPUBLISH\r\n$17\r\njobq:{a:0}:events\r\n$5\r\n{}\n{}\r\n");
 }
+
+Test(publish, believes_no_depth_of_another_shape)
+{
+    struct publish_depth d = {.dead = 7};
+    redisReply ok = {.type = REDIS_REPLY_STRING, .str = (char[]){"OK"}, .len = 2};
+    redisReply one = {.type = REDIS_REPLY_INTEGER, .integer = 1};
+    redisReply bad = {.type = REDIS_REPLY_INTEGER, .integer = -2};
+    redisReply *elements[12] = {&ok,  &one, &one, &one, &one, &one,
+                                &one, &one, &one, &one, &one, &one};
+    redisReply r = {.type = REDIS_REPLY_ARRAY, .elements = 12, .element = elements};
+
+    cr_assert_eq(publish_depth_reply(&r, &d, NULL), JOBQ_OK);
+    cr_assert(d.dead == 1 && d.ready[LANE_LOW] == 1 && d.oldest_ms[LANE_LOW] == 1);
+    d.dead = 7;
+    for (size_t i = 0; i < 12; i++) {
+        redisReply *kept = elements[i];
+        elements[i] = &bad;
+        cr_assert_eq(publish_depth_reply(&r, &d, NULL), JOBQ_EPROTO, "%zu", i);
+        elements[i] = kept;
+    }
+    for (r.elements = 0; r.elements < 12; r.elements++)
+        cr_assert_eq(publish_depth_reply(&r, &d, NULL), JOBQ_EPROTO);
+    cr_assert_eq(publish_depth_reply(NULL, &d, NULL), JOBQ_EPROTO);
+    cr_assert_eq(d.dead, 7, "written on success only");
+}
