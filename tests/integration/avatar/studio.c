@@ -39,7 +39,36 @@ void studio_restart(struct studio *s, const char *const *env)
     s->rig = studio_rig(s, env);
 }
 
+/* The forum of the fixture: few posts, many uploads, and their files. */
+static void load_fixture(struct studio *s, const char *version)
+{
+    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
+                                s->pg->conninfo,
+                                "--threads",
+                                "20",
+                                "--posts",
+                                "40",
+                                "--users",
+                                "200",
+                                "--version",
+                                version,
+                                "--media",
+                                s->media,
+                                NULL};
+    char *out = NULL;
+
+    if (run_command(&out, NULL, argv) != 0) {
+        fail_test("load.sh: %s", out);
+    }
+    free(out);
+}
+
 struct studio *studio_start(void)
+{
+    return studio_start_forum(NULL);
+}
+
+struct studio *studio_start_forum(const char *version)
 {
     static int started;
     struct studio *s = calloc(1, sizeof(*s));
@@ -51,7 +80,11 @@ struct studio *studio_start(void)
     mkdir(s->media, 0755);
     s->pg = postgres_start(false);
     /* The forum first: the server's own user is named like our schema, where it would end up. */
-    pg_load(s->pg, source_path("tests/integration/avatar/tables.sql"));
+    if (version) {
+        load_fixture(s, version);
+    } else {
+        pg_load(s->pg, source_path("tests/integration/avatar/tables.sql"));
+    }
     pg_load(s->pg, source_path("contrib/postgres/schema.sql"));
     pg_load(s->pg, source_path("contrib/postgres/roles.sql"));
     pg_load(s->pg, source_path("contrib/postgres/grants/avatar.sql"));

@@ -30,6 +30,8 @@ struct studio {
 };
 
 struct studio *studio_start(void);
+/* With the forum of contrib/forum/fixture and its images instead of the bare tables. */
+struct studio *studio_start_forum(const char *version);
 void studio_stop(struct studio *s);
 /* Another executor, with this in its environment ("K=V", NULL-ended) or NULL. */
 struct rig *studio_rig(struct studio *s, const char *const *env);

@@ -206,6 +206,78 @@ Test(avatar_resize, strips_what_a_source_carries_besides_pixels_and_turns_nothin
     studio_stop(s);
 }
 
+/* ---- the fixture ---- */
+
+static const struct {
+    const char *file;
+    const char *text; /* NULL: an avatar comes of it */
+} images[] = {
+    {"alpha.png", NULL},
+    {"photo.jpg", NULL},
+    {"wide.webp", NULL},
+    {"gray16.png", NULL},
+    {"palette.png", NULL},
+    {"turned.jpg", NULL},
+    {"alpha.webp", NULL},
+    {"exact.png", NULL},
+    {"small.png", "the source is "},
+    {"cut.png", "the image is damaged"},
+    {"text.png", "no PNG, JPEG or WebP"},
+};
+
+static const char *wrong_with(const char *file)
+{
+    for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
+        if (strcmp(images[i].file, file) == 0) {
+            return images[i].text;
+        }
+    }
+    fail_test("the fixture has an image that this test does not know: %s", file);
+}
+
+static void must_make_all(const char *version)
+{
+    struct studio *s = studio_start_forum(version);
+    long long made = 0;
+    long long refused = 0;
+
+    for (int user = 1; user <= 200; user++) {
+        char *file = pg_str(s->pg,
+                            "SELECT file FROM misago_users_user JOIN fixture_media ON path ="
+                            " avatar_tmp WHERE id = %d AND NOT is_avatar_locked",
+                            user);
+        if (!file) {
+            continue;
+        }
+        const char *text = wrong_with(file);
+        const struct said *said = must_run(s, RESIZE, job_of(user, "tmp", 0, 0, 1),
+                                           text ? FRAME_V_DEAD : FRAME_V_DONE, text);
+        if (!text) {
+            must_be_whole(s, user);
+            if (said->children > 0) {
+                must_run_child(s, said);
+            }
+        }
+        *(text ? &refused : &made) += 1;
+        free(file);
+    }
+    cr_assert(made >= 8 && refused >= 3, "%lld made, %lld refused", made, refused);
+    /* every file that a row names is there, and no other but the uploads that were refused */
+    cr_assert_eq((long long)studio_files(s),
+                 pg_int(s->pg, "SELECT count(DISTINCT name) FROM ("
+                               " SELECT image FROM misago_users_avatar UNION ALL"
+                               " SELECT avatar_tmp FROM misago_users_user UNION ALL"
+                               " SELECT avatar_src FROM misago_users_user) x (name)"
+                               " WHERE name <> ''"));
+    studio_stop(s);
+}
+
+Test(avatar_resize, makes_avatars_of_the_fixture)
+{
+    must_make_all("0.39");
+    must_make_all("0.40");
+}
+
 /* ---- the forum's own avatars ---- */
 
 static void must_be_the_forums(struct studio *s, int user, const char *file, int side, int width,

@@ -187,6 +187,24 @@ static void must_peak_below(struct studio *s, long mib)
 #endif
 }
 
+Test(avatar_verdicts, a_job_that_takes_too_long_stops_when_asked)
+{
+    struct studio *s = studio_start();
+    struct pixels p = pixels_pattern(1200, 1200, 0);
+    char payload[256];
+    struct rig_job job = {.type = RESIZE, .payload = payload, .soft_ms = 1};
+
+    snprintf(payload, sizeof(payload), "%s", job_of(7, "tmp", 0, 0, 0.5));
+    studio_put_pixels(s, TMP, &p, ".png");
+    studio_user(s, 7, TMP, "");
+    const struct said *said = rig_run_job(s->rig, &job);
+    cr_assert_eq(said->verdict, FRAME_V_RETRY, "%s", said->text);
+    cr_assert_str_eq(said->text, "took longer than its soft limit");
+    cr_assert_eq(studio_files(s), 1);
+    pixels_free(&p);
+    studio_stop(s);
+}
+
 static void put32(char *at, unsigned value)
 {
     for (int i = 0; i < 4; i++) {
