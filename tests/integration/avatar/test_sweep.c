@@ -2,9 +2,11 @@
 /* What avatar.sweep and avatar.remove take away, and what they never do. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +105,37 @@ Test(avatar_sweep, goes_on_where_a_job_ended)
     }
     cr_assert_geq(sweep(s), 3, "more than 2000 files in one job");
     cr_assert_eq(studio_files(s), 1);
+    studio_stop(s);
+}
+
+/* An executor that rights stop, also where the tests are root's. */
+static void restart_without_privileges(struct studio *s)
+{
+    if (geteuid() == 0) {
+        cr_assert_eq(prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0), 0);
+    }
+    studio_restart(s, NULL);
+}
+
+Test(avatar_sweep, goes_on_past_what_it_may_not_remove)
+{
+    struct studio *s = studio_start();
+    const char *theirs = "avatars/00/11/theirs/one.png";
+
+    put(s, theirs, OLD);
+    put(s, "avatars/00/12/ours/two.png", OLD);
+    cr_assert_eq(chmod(fmt("%s/avatars/00/11/theirs", s->media), 0555), 0);
+    restart_without_privileges(s);
+    const struct said *said = must_run(s, SWEEP, "{}", FRAME_V_DONE, NULL);
+    cr_assert(strstr(said->result, "\"removed\":1,\"kept\":1"), "%s", said->result);
+    cr_assert(strstr(said->log, "left alone: ") && strstr(said->log, "Permission denied"), "%s",
+              said->log);
+    cr_assert(studio_has(s, theirs));
+    must_run(s, REMOVE, fmt("{\"user_id\":7,\"paths\":[\"%s\"]}", theirs), FRAME_V_SNOOZE,
+             "Permission denied");
+    cr_assert_eq(chmod(fmt("%s/avatars/00/11/theirs", s->media), 0755), 0);
+    must_run(s, SWEEP, "{}", FRAME_V_DONE, NULL);
+    cr_assert_eq(studio_files(s), 0);
     studio_stop(s);
 }
 

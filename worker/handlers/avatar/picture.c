@@ -44,7 +44,7 @@ static void drop_message(const char *domain, GLogLevelFlags level, const char *t
     (void)ctx;
 }
 
-static int start_vips(char *why, size_t why_size)
+int picture_start(char *why, size_t why_size)
 {
     static bool started;
 
@@ -116,9 +116,6 @@ int picture_open(const uint8_t *bytes, size_t len, const struct sniff *sniffed,
     if (!p) {
         text_format(why, why_size, "out of memory");
         return -1;
-    }
-    if (start_vips(why, why_size) < 0) {
-        goto out;
     }
     p->image = load(bytes, len, sniffed->kind);
     if (p->image) {
@@ -235,9 +232,6 @@ int picture_encode(const uint8_t *rgba, int side, uint8_t **png, size_t *len, ch
     void *out = NULL;
     int rc;
 
-    if (start_vips(why, why_size) < 0) {
-        return -1;
-    }
     image = vips_image_new_from_memory(rgba, size, side, side, 4, VIPS_FORMAT_UCHAR);
     if (!image) {
         take_error(why, why_size, "the avatar cannot be encoded");

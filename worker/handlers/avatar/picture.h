@@ -18,10 +18,14 @@
 
 struct picture;
 
+/* Starts libvips, if this is the first time. 0; -1 and a text. */
+int picture_start(char *why, size_t why_size);
+
 /*
- * Borrows bytes. The decoder must find the size that was sniffed. Only the first frame of an
- * animation counts; neither orientation nor colour profile is applied, as the forum does not.
- * 0, and the caller ends it with picture_close(); -1 and a text: what is wrong with the image.
+ * After picture_start(). Borrows bytes. The decoder must find the size that was sniffed. Only the
+ * first frame of an animation counts; neither orientation nor colour profile is applied, as the
+ * forum does not. 0, and the caller ends it with picture_close(); -1 and a text: what is wrong with
+ * the image.
  */
 int picture_open(const uint8_t *bytes, size_t len, const struct sniff *sniffed,
                  struct picture **out, char *why, size_t why_size);

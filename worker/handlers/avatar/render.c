@@ -145,10 +145,15 @@ enum render_end render(const struct render_source *source, struct rendered *out,
     enum render_end end = RENDER_FAILED;
 
     *out = (struct rendered){0};
-    if (from && to) {
+    if (picture_start(why, why_size) < 0) {
+        end = RENDER_FAILED;
+    } else if (from && to) {
         end = make_square(source, from, why, why_size);
     } else {
         end = no_memory(why, why_size);
+    }
+    if (end == RENDER_BAD && strstr(why, "out of memory")) {
+        end = RENDER_FAILED; /* the decoder's words; not the image's fault */
     }
     if (end == RENDER_OK) {
         end = make_sizes(from, to, out, why, why_size);

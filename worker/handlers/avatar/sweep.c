@@ -5,7 +5,7 @@
  *
  * One job does a bounded piece; what is left is a child's, stored in the same COMMIT.
  */
-#include <inttypes.h>
+#include <errno.h>
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <stdlib.h>
@@ -21,6 +21,11 @@
 #define DAY_S (24 * 3600)
 #define LOOK_MAX 20000
 #define FILE_MAX 2000 /* removing them keeps avatar.resize from its COMMIT */
+
+struct tally {
+    size_t removed;
+    size_t kept; /* though nobody names them */
+};
 
 static bool should_stop(void *ctx)
 {
@@ -54,7 +59,24 @@ static int check_is_ours(struct task *t)
     return verdict;
 }
 
-static int remove_files(struct task *t, const struct list *files, size_t *removed)
+/* What may not be removed here does not keep the sweep from the rest. */
+static int remove_file(struct task *t, const char *name, struct tally *tally)
+{
+    if (media_remove(&t->media, name, &t->fault) == 0) {
+        tally->removed++;
+        return JOBQ_DONE;
+    }
+    if (t->fault.kind == MEDIA_FAILED && t->fault.number != EACCES && t->fault.number != EPERM) {
+        return task_end_file(t);
+    }
+    if (tally->kept++ == 0) {
+        task_log(t, JOBQ_LOG_WARN, "left alone: %s", t->fault.text);
+    }
+    return JOBQ_DONE;
+}
+
+/* Those that no row names, by a look at all rows. Caller ends *unused with list_done(). */
+static int find_unused(struct task *t, const struct list *files, struct list *unused)
 {
     char *names = list_array(files);
     PGresult *rows = NULL;
@@ -63,21 +85,35 @@ static int remove_files(struct task *t, const struct list *files, size_t *remove
     if (!names) {
         return task_end(t, JOBQ_RETRY, "out of memory");
     }
-    if (account_own_files(t->conn, &t->why) < 0 ||
-        account_unused(t->conn, names, &rows, &t->why) < 0) {
+    if (account_unused(t->conn, names, &rows, &t->why) < 0) {
         verdict = task_end_sql(t);
     }
-    for (int i = 0; verdict == JOBQ_DONE && i < PQntuples(rows); i++) {
-        if (media_remove(&t->media, PQgetvalue(rows, i, 0), &t->fault) == 0) {
-            ++*removed;
-        } else if (t->fault.kind == MEDIA_BAD) {
-            task_log(t, JOBQ_LOG_WARN, "left alone: %s", t->fault.text);
-        } else {
-            verdict = task_end_file(t);
-        }
+    for (int i = 0; i < PQntuples(rows); i++) {
+        list_add(unused, PQgetvalue(rows, i, 0));
     }
     PQclear(rows);
     free(names);
+    return verdict == JOBQ_DONE && unused->failed ? task_end(t, JOBQ_RETRY, "out of memory")
+                                                  : verdict;
+}
+
+/* Most files are named, and looking takes a while: only what seems unused is looked at again
+   while no avatar.resize can commit. */
+static int remove_files(struct task *t, const struct list *files, struct tally *tally)
+{
+    struct list seem = {0};
+    struct list unused = {0};
+    int verdict = find_unused(t, files, &seem);
+
+    if (verdict == JOBQ_DONE && seem.count > 0) {
+        verdict = account_own_files(t->conn, &t->why) < 0 ? task_end_sql(t)
+                                                          : find_unused(t, &seem, &unused);
+    }
+    for (size_t i = 0; verdict == JOBQ_DONE && i < unused.count; i++) {
+        verdict = remove_file(t, unused.names[i], tally);
+    }
+    list_done(&seem);
+    list_done(&unused);
     return verdict;
 }
 
@@ -113,7 +149,7 @@ static int sweep(struct task *t, const char *after)
         .ctx = t,
     };
     char json[96];
-    size_t removed = 0;
+    struct tally tally = {0};
     int verdict = check_is_ours(t);
 
     if (verdict == JOBQ_DONE && tree_walk(&tree, &t->media, NAMES_TREE, after, &t->fault) < 0) {
@@ -124,13 +160,14 @@ static int sweep(struct task *t, const char *after)
         verdict = task_end_stop(t);
     }
     if (verdict == JOBQ_DONE && tree.files.count > 0) {
-        verdict = remove_files(t, &tree.files, &removed);
+        verdict = remove_files(t, &tree.files, &tally);
     }
     for (size_t i = tree.directories.count; verdict == JOBQ_DONE && i > 0; i--) {
         media_remove_directory(&t->media, tree.directories.names[i - 1]);
     }
     if (verdict == JOBQ_DONE) {
-        text_format(json, sizeof(json), "{\"looked\":%zu,\"removed\":%zu}", tree.looked, removed);
+        text_format(json, sizeof(json), "{\"looked\":%zu,\"removed\":%zu,\"kept\":%zu}",
+                    tree.looked, tally.removed, tally.kept);
         host->set_result(host->ctx, json, strlen(json));
         verdict = tree.is_cut ? enqueue_rest(t, tree.at) : JOBQ_DONE;
     }
