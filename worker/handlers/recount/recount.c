@@ -23,6 +23,7 @@
 
 #include <jobq/handler.h>
 
+#include "worker/handlers/common/attempts.h"
 #include "worker/handlers/common/forum.h"
 #include "worker/handlers/common/payload.h"
 #include "worker/handlers/common/pg.h"
@@ -30,7 +31,6 @@
 #include "worker/handlers/recount/sql.h"
 
 #define IDS_MAX 1000 /* of one stats.recount: rows stay locked until the job is committed */
-#define ATTEMPTS 4   /* at the statements within one run, while they conflict with others */
 #define ID_TEXT_MAX 20
 
 struct kind {
@@ -153,32 +153,27 @@ static int64_t read_int(const PGresult *rows, int row, int column)
 
 /* ---- the statements ---- */
 
-enum step {
-    STEP_OK,
-    STEP_FAILED, /* a statement did; why says how */
-    STEP_REFUSED, /* the tables are not the forum's; text says so */
-};
-
-static enum step set_out_of_memory(struct run *run)
+static enum attempt set_out_of_memory(struct run *run)
 {
     run->why = (struct pg_failure){ .state = "53200", .text = "out of memory" };
-    return STEP_FAILED;
+    return ATTEMPT_FAILED;
 }
 
-static enum step probe(struct run *run)
+static enum attempt probe(struct run *run)
 {
     if (run->state->version != FORUM_UNKNOWN) {
-        return STEP_OK;
+        return ATTEMPT_OK;
     }
     if (forum_probe(run->conn, &run->state->version, run->text, sizeof(run->text), &run->why) < 0) {
-        return STEP_FAILED;
+        return ATTEMPT_FAILED;
     }
-    return run->state->version == FORUM_UNKNOWN ? STEP_REFUSED : STEP_OK;
+    return run->state->version == FORUM_UNKNOWN ? ATTEMPT_REFUSED : ATTEMPT_OK;
 }
 
 /* The rows to count, by ids. Threads and users are locked by it. Caller frees *ids with free().
    */
-static enum step pick(struct run *run, const struct request *req, struct tally *tally, char **ids)
+static enum attempt pick(struct run *run, const struct request *req, struct tally *tally,
+                         char **ids)
 {
     const struct kind *kind = &kinds[req->kind];
     char after[ID_TEXT_MAX + 2];
@@ -196,23 +191,23 @@ static enum step pick(struct run *run, const struct request *req, struct tally *
         rows = pg_query(run->conn, kind->pick_ids, 1, params, &run->why);
     }
     if (!rows) {
-        return STEP_FAILED;
+        return ATTEMPT_FAILED;
     }
     tally->checked = PQntuples(rows);
     tally->last_id = tally->checked > 0 ? read_int(rows, PQntuples(rows) - 1, 0) : req->after_id;
     *ids = format_rows(rows);
     PQclear(rows);
-    return *ids ? STEP_OK : set_out_of_memory(run);
+    return *ids ? ATTEMPT_OK : set_out_of_memory(run);
 }
 
 /* Leaves only the wrong ones of *ids, and locks those. */
-static enum step narrow(struct run *run, const char *differing, const char *lock, char **ids)
+static enum attempt narrow(struct run *run, const char *differing, const char *lock, char **ids)
 {
     const char *params[1] = { *ids };
     PGresult *rows = pg_query(run->conn, differing, 1, params, &run->why);
 
     if (!rows) {
-        return STEP_FAILED;
+        return ATTEMPT_FAILED;
     }
     free(*ids);
     *ids = format_rows(rows);
@@ -223,46 +218,46 @@ static enum step narrow(struct run *run, const char *differing, const char *lock
     params[0] = *ids;
     rows = pg_query(run->conn, lock, 1, params, &run->why);
     PQclear(rows);
-    return rows ? STEP_OK : STEP_FAILED;
+    return rows ? ATTEMPT_OK : ATTEMPT_FAILED;
 }
 
-static enum step update(struct run *run, const char *sql, const char *ids, struct tally *tally)
+static enum attempt update(struct run *run, const char *sql, const char *ids, struct tally *tally)
 {
     const char *params[1] = { ids };
     PGresult *rows = pg_query(run->conn, sql, 1, params, &run->why);
 
     if (!rows) {
-        return STEP_FAILED;
+        return ATTEMPT_FAILED;
     }
     tally->changed = read_int(rows, 0, 0);
     tally->without_posts = read_int(rows, 0, 1);
     tally->first_without_posts = read_int(rows, 0, 2);
     PQclear(rows);
-    return STEP_OK;
+    return ATTEMPT_OK;
 }
 
 /* For this transaction: no long wait for a row; no JIT, which takes longer than the statements. */
 static const char settings[] =
     "SELECT set_config('lock_timeout', '2s', true), set_config('jit', 'off', true)";
 
-static enum step count(struct run *run, const struct request *req, struct tally *tally)
+static enum attempt count(struct run *run, const struct request *req, struct tally *tally)
 {
     const struct recount_sql *sql;
     char *ids = NULL;
-    enum step step = probe(run);
+    enum attempt step = probe(run);
 
-    if (step == STEP_OK && !pg_run(run->conn, settings, &run->why)) {
-        step = STEP_FAILED;
+    if (step == ATTEMPT_OK && !pg_run(run->conn, settings, &run->why)) {
+        step = ATTEMPT_FAILED;
     }
-    if (step == STEP_OK) {
+    if (step == ATTEMPT_OK) {
         step = pick(run, req, tally, &ids);
     }
-    if (step == STEP_OK) {
+    if (step == ATTEMPT_OK) {
         sql = &(run->state->version == FORUM_039 ? recount_sql_039 : recount_sql_040)[req->kind];
         if (sql->differing) {
             step = narrow(run, sql->differing, kinds[req->kind].lock, &ids);
         }
-        if (step == STEP_OK) {
+        if (step == ATTEMPT_OK) {
             step = update(run, sql->update, ids, tally);
         }
     }
@@ -270,38 +265,26 @@ static enum step count(struct run *run, const struct request *req, struct tally 
     return step;
 }
 
-/* In a savepoint, so that a deadlock's victim gives its locks back and tries again in the same
-   transaction. */
-static enum step count_again_on_conflict(struct run *run, const struct request *req,
-                                         struct tally *tally)
-{
-    struct pg_failure ignored;
-    enum step step = STEP_FAILED;
+struct counting {
+    struct run *run;
+    const struct request *req;
+    struct tally *tally;
+};
 
-    for (int i = 0; i < ATTEMPTS; i++) {
-        memset(tally, 0, sizeof(*tally));
-        if (!pg_run(run->conn, "SAVEPOINT recount", &run->why)) {
-            return STEP_FAILED;
-        }
-        step = count(run, req, tally);
-        if (step == STEP_OK) {
-            bool released = pg_run(run->conn, "RELEASE SAVEPOINT recount", &run->why);
-            return released ? STEP_OK : STEP_FAILED;
-        }
-        if (!pg_run(run->conn, "ROLLBACK TO SAVEPOINT recount", &ignored) ||
-            !pg_run(run->conn, "RELEASE SAVEPOINT recount", &ignored) || step == STEP_REFUSED ||
-            !pg_is_conflict(&run->why)) {
-            return step;
-        }
-    }
-    return step;
+static enum attempt count_once(void *ctx, struct pg_failure *why)
+{
+    const struct counting *c = ctx;
+
+    (void)why; /* the run's */
+    memset(c->tally, 0, sizeof(*c->tally));
+    return count(c->run, c->req, c->tally);
 }
 
 /* ---- the run ---- */
 
-static int refuse(const struct run *run, enum step step)
+static int refuse(const struct run *run, enum attempt step)
 {
-    if (step == STEP_REFUSED) {
+    if (step == ATTEMPT_REFUSED) {
         run->host->set_text(run->host->ctx, run->text);
         return JOBQ_DEAD;
     }
@@ -355,15 +338,16 @@ static int recount(const jobq_job_view *job, const jobq_host *host, void *state,
 {
     struct run run = { .job = job, .host = host, .state = state };
     struct tally tally;
-    enum step step;
+    struct counting c = { .run = &run, .req = req, .tally = &tally };
+    enum attempt step;
 
     run.conn = host->pg(host->ctx);
     if (!run.conn) {
         host->set_text(host->ctx, "no connection to PostgreSQL");
         return JOBQ_SNOOZE;
     }
-    step = count_again_on_conflict(&run, req, &tally);
-    if (step != STEP_OK) {
+    step = attempts_run(run.conn, count_once, &c, &run.why);
+    if (step != ATTEMPT_OK) {
         return refuse(&run, step);
     }
     report(&run, req, &tally);
