@@ -88,6 +88,14 @@ MUST_CHECK int inspect_workers(const struct inspect *in, const struct shard_keys
                                struct inspect_worker **out, size_t *count, jobq_err *err);
 void inspect_workers_free(struct inspect_worker *w, size_t n);
 
+/* What a worker says of itself in a partition: JSON (docs/protocol.md, "What jobd publishes"), as
+ * hostile as anything from Redis. Bytes are valid during the call. */
+typedef void (*inspect_info_fn)(void *ctx, const struct shard_keys *k, const char *worker,
+                                size_t worker_len, const char *json, size_t json_len);
+/* Gives each such document of the n partitions to fn. */
+MUST_CHECK int inspect_infos(const struct inspect *in, const struct shard_keys *k, size_t n,
+                             inspect_info_fn fn, void *ctx, jobq_err *err);
+
 /* ---- jobs ---- */
 
 /* Where a job can be: the lanes first, with the numbers of enum lane. */

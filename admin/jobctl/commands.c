@@ -23,6 +23,10 @@
     {                                                                                              \
         .name = (the_name), .kind = VALUE_##the_kind                                               \
     }
+#define NEEDED_CHOICE(the_name, the_choices)                                                       \
+    {                                                                                              \
+        .name = (the_name), .kind = VALUE_WORD, .choices = (the_choices)                           \
+    }
 #define OPTIONAL(the_name, the_kind)                                                               \
     {                                                                                              \
         .name = (the_name), .kind = VALUE_##the_kind, .optional = true                             \
@@ -142,10 +146,10 @@ const struct command command_table[] = {
      "Queues, and how many jobs wait, run, are delayed, parked or dead",
      "OLDEST is the age of the job that waits longest. A number with ~ is an upper bound: Redis "
      "cannot tell any more.",
-     cmd_queue_list},
+     .run = cmd_queue_list},
     {"queue show", OPERANDS(NEEDED("QUEUE", QUEUE)), NULL,
      "One queue: its lanes and its partitions",
-     "A number with ~ is an upper bound: Redis cannot tell any more.", cmd_queue_show},
+     "A number with ~ is an upper bound: Redis cannot tell any more.", .run = cmd_queue_show},
     {"queue purge", OPERANDS(NEEDED("QUEUE", QUEUE)), purge_flags,
      "Delete the jobs that wait in a queue, for good",
      "Those in its lanes that no worker has claimed, the delayed ones and the parked ones, as far "
@@ -154,29 +158,29 @@ const struct command command_table[] = {
      "it begins; their unique keys become free. What runs goes on, dead letters stay (see dead "
      "discard). Stopped in the\n"
      "middle, it has deleted some; run it again for the rest.",
-     cmd_queue_purge},
+     .run = cmd_queue_purge},
     {"job enqueue", OPERANDS(NEEDED("TYPE", TYPE), OPTIONAL("PAYLOAD", PAYLOAD)), enqueue_flags,
      "Store one job, and print its id",
      "PAYLOAD is a JSON object ({} if there is none), - for standard input, or @FILE.\n"
      "Exit status 75: not known whether it was stored; repeat with --id and the id printed.",
-     cmd_job_enqueue},
+     .run = cmd_job_enqueue},
     {"job list", NULL, job_list_flags, "Jobs, lane by lane, oldest first",
      "claimed: handed to a worker, which runs it or is about to. A page ends with the cursor of "
      "the "
      "next one. Jobs move\n"
      "while the list is read: one that does may be listed twice or not at all.",
-     cmd_job_list},
+     .run = cmd_job_list},
     {"job show", OPERANDS(NEEDED("ID", JOB)), show_flags,
      "Where a job is, and everything known about it",
      "ID is a job's id, or queue/partition/lane/entry as lists print it, which is found at once. "
      "An id is searched\n"
      "lane by lane around its own time, then wider. A job that succeeded is nowhere.",
-     cmd_job_show},
-    {"dead list", NULL, dead_list_flags, "Dead letters, newest first", NULL, cmd_dead_list},
+     .run = cmd_job_show},
+    {"dead list", NULL, dead_list_flags, "Dead letters, newest first", NULL, .run = cmd_dead_list},
     {"dead show", OPERANDS(NEEDED("ID", JOB)), show_flags,
      "One dead letter: its payload, its counts, its last error",
      "ID is a job's id, or the place that dead list prints, which is found at once.",
-     cmd_dead_show},
+     .run = cmd_dead_show},
     {"dead retry", OPERANDS(OPTIONAL("ID", JOB)), dead_retry_flags,
      "Put dead letters back into their lanes, to run again",
      "Either one, by its id or place; or all that pass every filter given; or --all. A job keeps "
@@ -187,23 +191,36 @@ const struct command command_table[] = {
      "in the middle, run it again: it takes those that are left. A job whose unique key is held by "
      "another one stays.\n"
      "Those that die while it runs are not taken. Exit status 1: some stay.",
-     cmd_dead_retry},
+     .run = cmd_dead_retry},
     {"dead discard", OPERANDS(OPTIONAL("ID", JOB)), dead_discard_flags,
      "Delete dead letters for good",
      "Either one, by its id or place; or all that pass every filter given; or --all.",
-     cmd_dead_discard},
+     .run = cmd_dead_discard},
     {"parked list", NULL, parked_flags,
      "Jobs that no worker here can run: of an unknown type, or of a newer format",
      "They wait until a worker comes that knows them, and go back to their queue by themselves.",
-     cmd_parked_list},
+     .run = cmd_parked_list},
     {"worker list", NULL, queue_flags, "Workers: whether they live, and what they hold",
      "alive: registered, and its connection is there. silent: registered, but its connection is "
      "not. fenced: declared\n"
-     "dead, its jobs are being recovered. gone: only a name left behind, removed soon.",
-     cmd_worker_list},
+     "dead, its jobs are being recovered. gone: only a name left behind, removed soon. WORK is "
+     "what\n"
+     "it says itself: ready, not ready (worker show tells why) or draining; rates are of the last "
+     "minute, MEMORY is\n"
+     "that of jobd and its executors.",
+     .run = cmd_worker_list},
+    {"worker show", OPERANDS(NEEDED("WORKER", WORKER)), NULL,
+     "One worker: its executors, its running jobs, rates and memory",
+     "WORKER is a name as worker list prints it, or its beginning if no other worker begins so.",
+     .run = cmd_worker_show},
     {"init", NULL, NULL, "Create what jobq needs in PostgreSQL; harmless if it is there", NULL,
-     cmd_init},
+     .run = cmd_init},
     {"doctor", NULL, NULL, "Check Redis and PostgreSQL, and say how to mend what is wrong", NULL,
-     cmd_doctor},
+     .run = cmd_doctor},
+    {"completion", OPERANDS(NEEDED_CHOICE("SHELL", "bash zsh fish")), NULL,
+     "Print the script by which a shell completes jobctl",
+     "bash: eval \"$(jobctl completion bash)\"; zsh: the same, after compinit; fish: jobctl "
+     "completion fish | source.",
+     .run = cmd_completion, .alone = true},
     {.words = NULL},
 };

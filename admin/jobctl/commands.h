@@ -20,7 +20,9 @@ int cmd_dead_retry(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_discard(struct session *s, const struct args *a, jobq_err *err);
 int cmd_parked_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err);
+int cmd_worker_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_init(struct session *s, const struct args *a, jobq_err *err);
 int cmd_doctor(struct session *s, const struct args *a, jobq_err *err);
+int cmd_completion(struct session *s, const struct args *a, jobq_err *err);
 
 #endif

@@ -30,7 +30,8 @@ static int run(const struct args *a, struct session *s, jobq_err *err)
     s->out.json = args_has(a, "json");
     s->out.colour = !args_has(a, "no-color") && (no_color == NULL || *no_color == '\0') &&
                     isatty(STDOUT_FILENO);
-    rc = settings_load(a, (const char *const *)environ, &s->settings, err);
+    if (!a->command->alone)
+        rc = settings_load(a, (const char *const *)environ, &s->settings, err);
     return rc == JOBQ_OK ? a->command->run(s, a, err) : rc;
 }
 

@@ -108,6 +108,16 @@ size_t out_width(const char *bytes, size_t len)
     return width;
 }
 
+static void append_size(struct buf *b, int64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    double n = (double)bytes;
+    for (; n >= 1024 && unit + 1 < ARRAY_LEN(units); unit++)
+        n /= 1024;
+    buf_appendf(b, "%.*f %s", unit > 0 && n < 10 ? 1 : 0, n, units[unit]);
+}
+
 /* What people see of a member; "-" for none. A number beside which "…_exact" is false is an upper
  * bound. */
 static void append_value(struct buf *b, const json_t *object, const struct out_column *column,
@@ -128,6 +138,8 @@ static void append_value(struct buf *b, const json_t *object, const struct out_c
     } else if (json_is_integer(value) && kind == OUT_DURATION) {
         text_format_duration(json_integer_value(value), text, sizeof(text));
         buf_append_str(b, text);
+    } else if (json_is_integer(value) && kind == OUT_SIZE) {
+        append_size(b, json_integer_value(value));
     } else if (json_is_integer(value)) {
         snprintf(text, sizeof(text), "%s_exact", column->key);
         buf_append_str(b, json_is_false(json_object_get(object, text)) ? "~" : "");
@@ -145,9 +157,10 @@ static const char *colour_of(const char *word, size_t len)
     static const struct {
         const char *word, *colour;
     } colours[] = {
-        {"ok", "\033[32m"},      {"alive", "\033[32m"},  {"fault", "\033[31m"},
-        {"dead", "\033[31m"},    {"fenced", "\033[31m"}, {"silent", "\033[33m"},
-        {"skipped", "\033[33m"}, {"gone", "\033[33m"},
+        {"ok", "\033[32m"},        {"alive", "\033[32m"},    {"fault", "\033[31m"},
+        {"dead", "\033[31m"},      {"fenced", "\033[31m"},   {"silent", "\033[33m"},
+        {"skipped", "\033[33m"},   {"gone", "\033[33m"},     {"ready", "\033[32m"},
+        {"not ready", "\033[33m"}, {"draining", "\033[33m"},
     };
     for (size_t i = 0; i < ARRAY_LEN(colours); i++) {
         if (strlen(colours[i].word) == len && memcmp(colours[i].word, word, len) == 0)
@@ -162,7 +175,8 @@ static void append_cell(struct out *o, struct buf *b, const struct buf *cells, c
     const char *text = cells->data + c->at;
     const char *colour = o->colour && column->kind == OUT_STATE ? colour_of(text, c->len) : NULL;
     size_t pad = width - c->width;
-    bool right = column->kind == OUT_NUMBER || column->kind == OUT_COUNT;
+    bool right =
+        column->kind == OUT_NUMBER || column->kind == OUT_COUNT || column->kind == OUT_SIZE;
     if (right)
         buf_appendf(b, "%*s", (int)pad, "");
     if (colour != NULL)

@@ -37,6 +37,7 @@ enum out_kind {
     OUT_COUNT,    /* a number that a list of fields leaves out when it is 0 */
     OUT_TIME,     /* Unix ms */
     OUT_DURATION, /* ms */
+    OUT_SIZE,     /* bytes */
     OUT_STATE,    /* a word, coloured by what it means */
 };
 

@@ -19,6 +19,7 @@ packages_needs_tests=(
     'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
     'lib vips libvips-dev' 'cmd prometheus prometheus'
     'file /usr/lib/python3/dist-packages/prometheus_client/parser.py python3-prometheus-client'
+    'cmd zsh zsh' 'cmd fish fish'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
 packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'lib vips libvips-dev')

@@ -84,6 +84,7 @@ static json_t *normal(const char *key, json_t *value)
     bool is_ms = len > 3 && strcmp(key + len - 3, "_ms") == 0;
     bool varies =
         is_ms && (strcmp(key, "oldest_ms") == 0 || strcmp(key, "idle_ms") == 0 ||
+                  strcmp(key, "age_ms") == 0 || strcmp(key, "up_ms") == 0 ||
                   strcmp(key, "claimed_for_ms") == 0 || json_integer_value(value) > EPOCH_MS);
     if (json_is_object(value)) {
         const char *name;
