@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/support/internal.h"
 #include "tests/support/support.h"
@@ -212,7 +213,7 @@ static void end_session(struct handler *h, bool transactional, int verdict)
 int handler_run(struct handler *h, const char *type, const char *payload)
 {
     const jobq_handler *row = h->module->handlers;
-    int64_t now = now_ms();
+    struct timespec ts;
     int verdict;
 
     while (row->type != NULL && strcmp(row->type, type) != 0)
@@ -222,6 +223,8 @@ int handler_run(struct handler *h, const char *type, const char *payload)
     h->text[0] = h->result[0] = h->log[0] = '\0';
     h->delay_ms = -1;
     h->child_count = 0;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    int64_t now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
     jobq_job_view job = {
         .size = sizeof(job),
         .id = "01900000-0000-7000-8000-000000000001",

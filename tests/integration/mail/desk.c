@@ -86,7 +86,7 @@ void desk_open(struct desk *d, const char *const *settings)
     const char *const usual[] = {
         "mail.url",      d->smtp->url, "mail.ca",   d->smtp->ca,
         "mail.tls",      "require",    "mail.from", "The Workbench <forum@example.org>",
-        "mail.deadline", "5000",       NULL};
+        "mail.deadline", "50000",      NULL};
     const char *all[40];
     size_t n = 0;
 

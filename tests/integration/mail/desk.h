@@ -33,7 +33,7 @@ struct desk *desk_new(const char *version, const struct smtp_server_options *o);
 void desk_free(struct desk *d);
 
 /*
- * Opens the module with smtp://, its certificate, tls "require", a sender and a deadline of 5 s,
+ * Opens the module with smtp://, its certificate, tls "require", a sender and a deadline of 50 s,
  * then what is given (key, value, …, NULL), which goes before. Closes the one that is open.
  */
 void desk_open(struct desk *d, const char *const *settings);

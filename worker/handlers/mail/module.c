@@ -183,7 +183,7 @@ static int accept_mail(struct run *run, const struct smtp_result *r)
         return JOBQ_DONE;
     }
     HANDLER_CRASH_POINT("mail.recorded");
-    if (++mail->recorded % PRUNE_EVERY == 0) {
+    if (mail->recorded++ % PRUNE_EVERY == 0) {
         (void)store_prune(&mail->store, run->conn, mail->options.retention_ms, &run->failure);
     }
     (void)r;
@@ -224,6 +224,12 @@ static int judge(struct run *run, const struct smtp_result *r, uint64_t ticket)
 
 /* ---- sending ---- */
 
+static int rest(const struct run *run, int64_t wait_us)
+{
+    delay_about(run, wait_us / 1000);
+    return answer(run, JOBQ_SNOOZE, "the mail server is given a rest");
+}
+
 /* Bounded by the option, and by what the job's own limits leave for it and for what follows. */
 static int64_t time_for_mail(const struct run *run)
 {
@@ -252,8 +258,7 @@ static int send_mail(struct run *run)
     }
     wait_us = brake_ask(mail->brake, timeout_ms * 1000, now_us(), &ticket);
     if (wait_us > 0) {
-        delay_about(run, wait_us / 1000);
-        return answer(run, JOBQ_SNOOZE, "the mail server is given a rest");
+        return rest(run, wait_us);
     }
     wait_us = o->rate_interval_us ? rate_take(&mail->rate, o->rate_interval_us, now_us()) : 0;
     if (wait_us > 0) {
@@ -314,6 +319,7 @@ static int load_and_send(struct run *run)
 static int run_mail(const jobq_job_view *job, const jobq_host *host, void *state)
 {
     struct run run = {.job = job, .host = host, .mail = state};
+    int64_t wait_us;
     int verdict;
 
     if (!read_request(&run)) {
@@ -321,6 +327,10 @@ static int run_mail(const jobq_job_view *job, const jobq_host *host, void *state
     }
     if (!run.mail->options.enabled) {
         return hold(&run, "mails are switched off by mail.enabled");
+    }
+    wait_us = brake_look(run.mail->brake, run.mail->options.deadline_ms * 1000, now_us());
+    if (wait_us > 0) {
+        return rest(&run, wait_us);
     }
     run.conn = host->pg(host->ctx);
     if (!run.conn) {

@@ -69,31 +69,46 @@ int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us)
     return 0;
 }
 
-/* ---- the brake: until << 8 | times pulled ---- */
+/* ---- the brake: until << 8 | somebody looks << 7 | times pulled ---- */
 
-#define PULLS(word) ((word)&0xff)
+#define PULLS_MAX 0x7fu
+#define PULLS(word) ((word)&PULLS_MAX)
+#define LOOKING 0x80u
 #define UNTIL(word) ((int64_t)((word) >> 8))
 
 static uint64_t brake_word(int64_t until_us, uint64_t pulls)
 {
-    return (uint64_t)until_us << 8 | (pulls < 0xff ? pulls : 0xff);
+    return (uint64_t)until_us << 8 | (pulls < PULLS_MAX ? pulls : PULLS_MAX);
+}
+
+/* A pause longer than any we make is nobody's. */
+static int64_t time_left(uint64_t word, int64_t probe_us, int64_t now_us)
+{
+    int64_t left_us = UNTIL(word) - now_us;
+
+    if (PULLS(word) == 0 || left_us <= 0 || left_us > BRAKE_LONGEST_US + probe_us) {
+        return 0;
+    }
+    return (word & LOOKING) && left_us > BRAKE_FIRST_US ? BRAKE_FIRST_US : left_us;
+}
+
+int64_t brake_look(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us)
+{
+    return time_left(atomic_load(brake), probe_us, now_us);
 }
 
 int64_t brake_ask(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us, uint64_t *ticket)
 {
     uint64_t was = atomic_load(brake);
+    int64_t left_us;
 
     do {
-        if (PULLS(was) == 0) {
-            *ticket = was;
-            return 0;
+        left_us = time_left(was, probe_us, now_us);
+        if (left_us > 0) {
+            return left_us;
         }
-        /* A pause longer than any we make is nobody's. */
-        if (UNTIL(was) > now_us && UNTIL(was) - now_us <= BRAKE_LONGEST_US + probe_us) {
-            return UNTIL(was) - now_us;
-        }
-        *ticket = brake_word(now_us + probe_us, PULLS(was));
-    } while (!atomic_compare_exchange_weak(brake, &was, *ticket));
+        *ticket = PULLS(was) == 0 ? was : brake_word(now_us + probe_us, PULLS(was)) | LOOKING;
+    } while (*ticket != was && !atomic_compare_exchange_weak(brake, &was, *ticket));
     return 0;
 }
 

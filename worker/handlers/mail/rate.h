@@ -44,10 +44,14 @@ int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us);
 #define BRAKE_LONGEST_US ((int64_t)300 * 1000000)
 
 /*
- * 0: go. Otherwise how long to wait. After a pause the first to ask goes, and the others wait
- * probe_us longer: until it has found out, or died. *ticket is for brake_pull().
+ * 0: go. Otherwise how long to wait. After a pause the first to ask goes to look; until he has
+ * found out, for probe_us at most, the others are told to ask again soon. *ticket is for
+ * brake_pull().
  */
 int64_t brake_ask(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us, uint64_t *ticket);
+
+/* What brake_ask() would say, for one who may not go yet. */
+int64_t brake_look(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us);
 
 /*
  * The server was out of order: how long the pause that begins now takes, each time twice as long.
