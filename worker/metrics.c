@@ -69,6 +69,7 @@ struct metrics_series *metrics_series_of(struct supervisor *s, const char *queue
         return NULL;
     memcpy(series->queue, queue, queue_len);
     memcpy(series->type, type, type_len);
+    series->type_len = type_len;
     if (map_put(s->metrics.by_name, key, key_len, series)) {
         mem_free(series);
         return NULL;

@@ -64,6 +64,7 @@ const char *metrics_outcome_word(enum metrics_outcome o);
 struct metrics_series {
     char queue[JOBQ_NAME_MAX + 1];
     char type[JOBQ_NAME_MAX + 1];
+    size_t type_len;
     uint64_t outcomes[OUTCOME_COUNT];
     struct histogram wait, run;
 };
@@ -72,6 +73,7 @@ struct metrics_series {
 struct shard_numbers {
     uint64_t claimed[LANE_COUNT];
     uint64_t merged, stale, abandoned, peers_fenced, reaped, moved, unparked;
+    struct metrics_series *newest; /* the one used last: most jobs of a queue are of few types */
     struct publish_depth depth;
     bool depth_known;
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/observe.h"
 
+#include <string.h>
+
 #include "base/loop.h"
 #include "base/map.h"
 #include "worker/job.h"
@@ -11,9 +13,14 @@
 /* NULL: no memory for the numbers of a type that is new here. */
 static struct metrics_series *series_of(struct supervisor *s, struct job *j)
 {
-    if (!j->series)
-        j->series = metrics_series_of(s, j->shard->keys.queue, j->header.type,
-                                      j->header_valid ? j->header.type_len : 0);
+    struct shard_numbers *n = &j->shard->numbers;
+    const char *type = j->header.type;
+    size_t len = j->header_valid ? j->header.type_len : 0;
+    if (j->series)
+        return j->series;
+    if (!n->newest || n->newest->type_len != len || memcmp(n->newest->type, type, len) != 0)
+        n->newest = metrics_series_of(s, j->shard->keys.queue, type, len);
+    j->series = n->newest;
     return j->series;
 }
 

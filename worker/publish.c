@@ -26,11 +26,15 @@
 
 struct publish_slot *publish_slot_now(struct supervisor *s)
 {
-    int64_t number = loop_now(s->loop) / PUBLISH_SLOT_MS;
-    struct publish_slot *slot = &s->published.slots[number % PUBLISH_SLOTS];
-    if (slot->number != number)
-        *slot = (struct publish_slot){.number = number};
-    return slot;
+    struct published *p = &s->published;
+    int64_t now = loop_now(s->loop), number = now / PUBLISH_SLOT_MS;
+    if (p->slot && p->slot_ms == now) /* thousands of times a turn */
+        return p->slot;
+    p->slot_ms = now;
+    p->slot = &p->slots[number % PUBLISH_SLOTS];
+    if (p->slot->number != number)
+        *p->slot = (struct publish_slot){.number = number};
+    return p->slot;
 }
 
 static struct publish_slot sum_of_minute(const struct supervisor *s)

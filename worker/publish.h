@@ -49,6 +49,8 @@ struct published {
     int64_t second; /* the one that allowed counts */
     unsigned events_in_second;
     struct publish_slot slots[PUBLISH_SLOTS];
+    struct publish_slot *slot; /* that of slot_ms; NULL: none was asked for yet */
+    int64_t slot_ms;
     struct buf text; /* the document being made */
 };
 
