@@ -17,12 +17,12 @@ packages_needs_servers=(
 packages_needs_tests=(
     'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
     'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
-    'lib vips libvips-dev' 'cmd prometheus prometheus'
+    'lib vips libvips-dev' 'lib zlib zlib1g-dev' 'cmd prometheus prometheus'
     'file /usr/lib/python3/dist-packages/prometheus_client/parser.py python3-prometheus-client'
     'cmd zsh zsh' 'cmd fish fish'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
-packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'lib vips libvips-dev')
+packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'lib vips libvips-dev' 'lib zlib zlib1g-dev')
 # The compiler's own run-time libraries come with a package named by its version on one Debian and not on another.
 packages_needs_long=('cmd valgrind valgrind' 'fuzzer clang libclang-rt-dev')
 

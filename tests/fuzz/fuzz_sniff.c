@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuzz_sniff: any bytes are an image of a size that a decoder may be asked for, or are refused with
- * a reason; and a crop of it lies inside it.
+ * a reason; a crop of it lies inside it; without its notes it is still that image.
  */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "worker/handlers/avatar/crop.h"
 #include "worker/handlers/avatar/sniff.h"
+#include "worker/handlers/avatar/strip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,6 +36,24 @@ static void check_crop(const struct sniff *s, const uint8_t *data, size_t size)
     ASSERT(text[0] == '{' && text[strlen(text) - 1] == '}');
 }
 
+static void check_stripped(const struct sniff *s, const uint8_t *data, size_t size)
+{
+    struct sniff again;
+    const char *why = NULL;
+    uint8_t *copy = malloc(size);
+    size_t len;
+
+    if (copy == NULL)
+        abort();
+    memcpy(copy, data, size);
+    len = strip(s->kind, copy, size);
+    ASSERT(len <= size);
+    ASSERT(sniff(copy, len, &again, &why) == 0);
+    ASSERT(again.kind == s->kind && again.width == s->width && again.height == s->height);
+    ASSERT(strip(s->kind, copy, len) == len);
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sniff s;
@@ -42,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (sniff(data, size, &s, &why) == 0) {
         ASSERT(s.width > 0 && s.height > 0 && sniff_name(s.kind)[0] != '\0');
         check_crop(&s, data, size);
+        check_stripped(&s, data, size);
     } else {
         ASSERT(why != NULL && why[0] != '\0');
     }

@@ -8,6 +8,7 @@
 
 #include "tests/support/support.h"
 #include "worker/handlers/avatar/sniff.h"
+#include "worker/handlers/avatar/strip.h"
 
 #define CORPUS "tests/fuzz/corpus/sniff/"
 
@@ -78,4 +79,57 @@ Test(sniff, refuses_a_webp_that_is_shorter_than_it_says)
     cr_assert_eq(sniff((const uint8_t *)bytes, len - 1, &s, &why), -1);
     cr_assert_str_eq(why, "it is shorter than the WebP's header says");
     free(bytes);
+}
+
+static void must_strip(enum sniff_kind kind, const char *from, size_t from_len, const char *to,
+                       size_t to_len)
+{
+    uint8_t bytes[128];
+    size_t len;
+
+    memcpy(bytes, from, from_len);
+    len = strip(kind, bytes, from_len);
+    cr_assert(len == to_len && memcmp(bytes, to, to_len) == 0, "%zu bytes are left", len);
+}
+
+#define STRIP(kind, from, to) must_strip(kind, from, sizeof(from) - 1, to, sizeof(to) - 1)
+#define SIGNATURE "\x89PNG\r\n\x1a\n"
+
+Test(sniff, takes_notes_out_of_a_file_and_leaves_what_is_cut)
+{
+    STRIP(SNIFF_PNG,
+          SIGNATURE "\0\0\0\1tEXta1234"
+                    "\0\0\0\2tRNSab1234"
+                    "\0\0\0\0iCCP1234"
+                    "\0\0\0\1IDATx1234"
+                    "\0\0\0\0IEND1234"
+                    "\0\0\0\0IDAT1234",
+          SIGNATURE "\0\0\0\2tRNSab1234"
+                    "\0\0\0\1IDATx1234"
+                    "\0\0\0\0IEND1234");
+    STRIP(SNIFF_PNG,
+          SIGNATURE "\0\0\0\0tIME1234"
+                    "\0\0\0\5IDATx1234",
+          SIGNATURE "\0\0\0\5IDATx1234");
+    STRIP(SNIFF_JPEG,
+          "\xff\xd8"
+          "\xff\xe1\0\4ex"
+          "\xff\xe0\0\3j"
+          "\xff\xff\xfe\0\2"
+          "\xff\xee\0\3a"
+          "\xff\xe2\0\3i"
+          "\xff\xda\0\3s"
+          "\xff\xe1\0\2",
+          "\xff\xd8"
+          "\xff\xe0\0\3j"
+          "\xff\xee\0\3a"
+          "\xff\xda\0\3s"
+          "\xff\xe1\0\2");
+    STRIP(SNIFF_JPEG,
+          "\xff\xd8"
+          "\xff\xe1\0\2"
+          "\xff\xe1\0\x09z",
+          "\xff\xd8"
+          "\xff\xe1\0\x09z");
+    STRIP(SNIFF_WEBP, "RIFF", "RIFF");
 }

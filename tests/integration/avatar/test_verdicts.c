@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "tests/integration/avatar/studio.h"
 
@@ -240,6 +241,56 @@ Test(avatar_verdicts, bombs_are_refused_by_their_headers)
     must_be_rejected(s, bytes, 10 * 1024 * 1024 + 1, "has 10485761 bytes, at most 10485760");
     free(bytes);
     must_peak_below(s, 100);
+    pixels_free(&p);
+    studio_stop(s);
+}
+
+/* A chunk of a PNG at *at. */
+static void add_chunk(char **at, const char *type, const void *bytes, size_t len)
+{
+    char *c = *at;
+
+    put32(c, (unsigned)len);
+    memcpy(c + 4, type, 4);
+    memcpy(c + 8, bytes, len);
+    put32(c + 8 + len, (unsigned)crc32(0, (const Bytef *)c + 4, (uInt)len + 4));
+    *at = c + len + 12;
+}
+
+Test(avatar_verdicts, texts_in_a_png_are_not_unpacked)
+{
+    struct studio *s = studio_start();
+    struct pixels p = pixels_pattern(500, 500, 0);
+    const size_t long_text = 7900000;
+    const int texts = 300; /* 2 GB of them */
+    uLongf packed = compressBound(long_text);
+    char *text = malloc(long_text);
+    Bytef *chunk = malloc(packed + 3);
+    size_t len;
+    char *png = pixels_encode(&p, ".png", &len);
+
+    if (!text || !chunk) {
+        fail_test("out of memory");
+    }
+    memset(text, 'a', long_text);
+    memcpy(chunk, "t\0\0", 3);
+    cr_assert_eq(compress(chunk + 3, &packed, (const Bytef *)text, long_text), Z_OK);
+    char *bytes = malloc(len + (size_t)texts * (packed + 15));
+    char *at = bytes + 33;
+    memcpy(bytes, png, 33);
+    for (int i = 0; i < texts; i++) {
+        add_chunk(&at, "zTXt", chunk, packed + 3);
+    }
+    memcpy(at, png + 33, len - 33);
+    studio_put(s, TMP, bytes, (size_t)(at - bytes) + len - 33);
+    studio_user(s, 7, TMP, "");
+    must_run(s, RESIZE, job_of(7, "tmp", 0, 0, 1), FRAME_V_DONE, NULL);
+    must_look_like(s, 7, &p, (struct area){0, 0, 400, 400});
+    must_peak_below(s, 100);
+    free(bytes);
+    free(png);
+    free(chunk);
+    free(text);
     pixels_free(&p);
     studio_stop(s);
 }

@@ -19,6 +19,7 @@
 #include "worker/handlers/avatar/avatar.h"
 #include "worker/handlers/avatar/names.h"
 #include "worker/handlers/avatar/render.h"
+#include "worker/handlers/avatar/strip.h"
 #include "worker/handlers/common/crash.h"
 #include "worker/handlers/common/text.h"
 
@@ -135,6 +136,7 @@ static int check_limits(struct resize *r)
     if (crop_box(&r->crop, (int)s->width, (int)s->height, &r->box, why, sizeof(why)) < 0) {
         return task_end(&r->task, JOBQ_DEAD, "%s", why);
     }
+    r->len = strip(s->kind, r->bytes, r->len);
     return GO_ON;
 }
 
