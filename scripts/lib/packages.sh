@@ -14,15 +14,18 @@ packages_needs_build=(
 packages_needs_servers=(
     'cmd redis-server redis-server' 'file /usr/lib/postgresql/*/bin/initdb postgresql'
 )
+packages_needs_images=('lib vips libvips-dev' 'lib zlib zlib1g-dev')
+packages_needs_mail=(
+    'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
+)
 packages_needs_tests=(
     'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
-    'file /usr/lib/python3/dist-packages/aiosmtpd/smtp.py python3-aiosmtpd' 'cmd openssl openssl'
-    'lib vips libvips-dev' 'lib zlib zlib1g-dev' 'cmd prometheus prometheus'
+    'cmd prometheus prometheus'
     'file /usr/lib/python3/dist-packages/prometheus_client/parser.py python3-prometheus-client'
     'cmd zsh zsh' 'cmd fish fish'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
-packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'lib vips libvips-dev' 'lib zlib zlib1g-dev')
+packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')
 # The compiler's own run-time libraries come with a package named by its version on one Debian and not on another.
 packages_needs_long=('cmd valgrind valgrind' 'fuzzer clang libclang-rt-dev')
 
