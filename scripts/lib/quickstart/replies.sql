@@ -24,16 +24,16 @@ WITH posted AS (
 )
 UPDATE quickstart.replies r SET post_id = p.id FROM posted p WHERE p.thread_id = r.thread_id;
 
-UPDATE misago_threads_thread t SET replies = replies + 1, last_post_id = r.post_id, last_post_on = now(),
+UPDATE misago_threads_thread t SET replies = t.replies + 1, last_post_id = r.post_id, last_post_on = now(),
     last_post_is_event = false, last_poster_id = r.user_id, last_poster_name = r.username, last_poster_slug = r.slug
 FROM quickstart.replies r WHERE t.id = r.thread_id;
-UPDATE misago_categories_category c SET posts = posts + n.posts, last_post_on = now(), last_poster_id = l.user_id,
+UPDATE misago_categories_category c SET posts = c.posts + n.posts, last_post_on = now(), last_poster_id = l.user_id,
     last_poster_name = l.username, last_poster_slug = l.slug, last_thread_id = t.id, last_thread_title = t.title,
     last_thread_slug = t.slug
 FROM (SELECT category_id, count(*) AS posts, max(nr) AS last_nr FROM quickstart.replies GROUP BY category_id) n
 JOIN quickstart.replies l ON l.nr = n.last_nr JOIN misago_threads_thread t ON t.id = l.thread_id
 WHERE c.id = n.category_id;
-UPDATE misago_users_user u SET posts = posts + n.posts
+UPDATE misago_users_user u SET posts = u.posts + n.posts
 FROM (SELECT user_id, count(*) AS posts FROM quickstart.replies GROUP BY user_id) n WHERE u.id = n.user_id;
 
 SELECT post_id FROM quickstart.replies ORDER BY nr;
