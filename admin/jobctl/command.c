@@ -157,7 +157,7 @@ static int find_choice(const char *choices, const char *word)
 static int check_choice(const char *dashes, const char *name, const char *choices,
                         const char *given, jobq_err *err)
 {
-    char list[120], shown[32];
+    char list[240], shown[32];
     if (find_choice(choices, given) >= 0)
         return JOBQ_OK;
     list_choices(choices, list, sizeof(list));

@@ -3,6 +3,7 @@
 #include "admin/jobctl/commands.h"
 
 #include "admin/jobctl/command.h"
+#include "admin/jobctl/event_line.h"
 
 #define SWITCH(the_name, the_letter, the_help)                                                     \
     {                                                                                              \
@@ -141,6 +142,16 @@ static const struct command_flag dead_discard_flags[] = {
     {.name = NULL},
 };
 
+static const struct command_flag tail_flags[] = {
+    FLAG("queue", 0, QUEUE, "QUEUE", "only of this queue"),
+    FLAG("type", 0, TYPE, "TYPE", "only of jobs of this type; may be repeated"),
+    CHOICE("event", "EVENT", EVENT_WORDS, "only these events; may be repeated"),
+    FLAG("worker", 0, WORKER, "WORKER",
+         "only what this worker says, or those whose names begin so; may be repeated"),
+    FLAG("limit", 0, NUMBER, "N", "end after so many"),
+    {.name = NULL},
+};
+
 const struct command command_table[] = {
     {"queue list", NULL, queue_flags,
      "Queues, and how many jobs wait, run, are delayed, parked or dead",
@@ -217,6 +228,14 @@ const struct command command_table[] = {
      .run = cmd_init},
     {"doctor", NULL, NULL, "Check Redis and PostgreSQL, and say how to mend what is wrong", NULL,
      .run = cmd_doctor},
+    {"tail", NULL, tail_flags, "What happens to jobs, as it happens, until Ctrl-C",
+     "Shown from up to a second after the start; what happened before is not kept anywhere. Times "
+     "are UTC. A flag that\n"
+     "may be repeated shows what passes any of its values. skipped: so many were left out, as "
+     "more happened than is told.\n"
+     "--json: one object a line. A Redis that is gone is waited for. Exit status 130 after "
+     "Ctrl-C.",
+     .run = cmd_tail},
     {"completion", OPERANDS(NEEDED_CHOICE("SHELL", "bash zsh fish")), NULL,
      "Print the script by which a shell completes jobctl",
      "bash: eval \"$(jobctl completion bash)\"; zsh: the same, after compinit; fish: jobctl "

@@ -41,6 +41,12 @@ int session_redis(struct session *s, struct inspect *out, jobq_err *err)
     return JOBQ_OK;
 }
 
+void session_drop_redis(struct session *s)
+{
+    conn_free(s->conn);
+    s->conn = NULL;
+}
+
 void session_renew(struct session *s, struct inspect *in)
 {
     s->deadline_ms = clock_mono_ms() + s->timeout_ms;

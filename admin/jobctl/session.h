@@ -35,6 +35,8 @@ struct session {
 void session_done(struct session *s);
 /* Connects unless it did; *out borrows from s. JOBQ_ECONFIG for a bad URL. */
 MUST_CHECK int session_redis(struct session *s, struct inspect *out, jobq_err *err);
+/* Forgets a connection that may be broken: the next session_redis() makes a new one. */
+void session_drop_redis(struct session *s);
 /* For commands of many steps: each of them has the whole time-out. */
 void session_renew(struct session *s, struct inspect *in);
 /* As session_redis(). JOBQ_ECONFIG: no PostgreSQL is configured. */
