@@ -3,7 +3,6 @@
  * cmd_tail: jobctl tail: what happens to jobs, as it happens. One connection listens, the session's
  * own looks from time to time which queues there are. A lost Redis is said once and waited for.
  */
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,7 +15,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "broker/ask.h"
 #include "broker/conn.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
@@ -103,8 +101,11 @@ static int take_reply(struct tail *t, const struct redisReply *r, jobq_err *err)
     const char *channel = NULL, *bytes = NULL;
     size_t channel_len = 0, len = 0;
     if (reply_is_error(r)) {
+        int rc = reply_expect_array(r, "listening to events", err);
         t->refused = reply_class_of(r) == REPLY_AUTH;
-        return ask_shape(r, REDIS_REPLY_ARRAY, "listening to events", err);
+        return t->refused
+                   ? error_set(err, JOBQ_EAUTH, "no right to listen to events: %s", reply_text(r))
+                   : rc;
     }
     if (reply_is_word(r, 0, "message") && reply_bytes(r, 1, &channel, &channel_len) &&
         reply_bytes(r, 2, &bytes, &len))
