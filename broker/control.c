@@ -16,7 +16,7 @@
 #include "broker/script.h"
 
 /* Of one call; the scripts read the payloads too. */
-#define TAKE 100
+#define TAKE 64
 #define TAKE_BYTES (64 * 1024)
 
 /* ---- one call ---- */

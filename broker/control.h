@@ -3,7 +3,7 @@
  * control: acts on jobs for an operator: dead letters back to their lanes, and jobs taken out of
  * where they wait. What a worker holds is never touched.
  *
- * Every act is one short script for at most 100 jobs or 64 KiB: done whole or not at all, and done
+ * Every act is one short script for at most 64 jobs or 64 KiB: done whole or not at all, and done
  * once, whoever repeats it. Between two of them everybody else is served. Blocking, within the
  * deadline of struct inspect; one thread.
  */

@@ -359,8 +359,11 @@ static int ask_later(const struct inspect *in, struct inspect_walk *w, int64_t o
         int64_t due_ms = ask_int(r->element[i + 1], -1);
         /* A stranger's, which move removes when it is due; or one that came meanwhile. */
         if (!reply_bytes(r, i, &id, &len) || jobq_id_parse(id, &job->id, NULL) != JOBQ_OK ||
-            !sorts_behind(w, due_ms, &job->id))
+            due_ms < 0 || !sorts_behind(w, due_ms, &job->id)) {
+            w->later_skip++;
             continue;
+        }
+        w->later_skip = 0;
         job->due_ms = due_ms;
         w->has_later = true;
         w->later_due_ms = due_ms;
@@ -368,8 +371,7 @@ static int ask_later(const struct inspect *in, struct inspect_walk *w, int64_t o
         page->n++;
     }
     page->looked = r->elements / 2;
-    /* With nothing to go on after, the next page would be this one again. */
-    w->ended = page->looked < count || page->n == 0;
+    w->ended = page->looked < count;
     return JOBQ_OK;
 }
 
@@ -381,7 +383,7 @@ static int next_of_later(const struct inspect *in, struct inspect_walk *w, size_
     if (rc == JOBQ_OK)
         rc = find_offset(in, w, &offset, err);
     if (rc == JOBQ_OK)
-        rc = ask_later(in, w, offset, count, page, err);
+        rc = ask_later(in, w, offset + w->later_skip, count, page, err);
     size_t n = page->n;
     page->n = 0;
     if (rc != JOBQ_OK || n == 0)

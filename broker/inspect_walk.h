@@ -25,6 +25,7 @@ struct inspect_walk {
     bool has_later;              /* INSPECT_DELAYED: goes on behind this one */
     int64_t later_due_ms;
     jobq_id later_id;
+    int64_t later_skip; /* and behind so many that are no jobs */
 };
 
 /* Borrows nothing from the walk. The jobs' own reply is NULL: the page owns what they borrow. */

@@ -282,10 +282,18 @@ static void append_next(struct buf *b, const json_t *root)
     buf_append_char(b, '\n');
 }
 
+/* DEL is the one control character that jansson leaves as it is. */
 static int append_chunk(const char *bytes, size_t len, void *ctx)
 {
     struct buf *b = ctx;
-    buf_append(b, bytes, len);
+    for (size_t i = 0; i < len;) {
+        const char *del = memchr(bytes + i, 0x7f, len - i);
+        size_t n = del != NULL ? (size_t)(del - bytes) - i : len - i;
+        buf_append(b, bytes + i, n);
+        if (del != NULL)
+            buf_append_str(b, "\\u007f");
+        i += n + (del != NULL);
+    }
     return b->failed ? -1 : 0;
 }
 

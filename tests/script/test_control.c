@@ -326,6 +326,16 @@ Test(control, walks_delayed_jobs_of_one_instant_page_by_page)
     inspect_page_done(&page);
 }
 
+Test(control, walks_past_what_is_no_job)
+{
+    for (int i = 0; i < 100; i++)
+        shard_run(&s, "ZADD %s 1 stranger-%d", s.k.later, i);
+    cr_assert_eq(enqueue_job(&s, 1, 60000, 0, NULL, NULL), JOBQ_OK);
+    shard_run(&s, "ZADD %s inf %s", s.k.later, id_text(2));
+    size_t n = gather(INSPECT_LATER, INSPECT_DELAYED, jobs);
+    cr_assert(n == 1 && number_of(&jobs[0]->id) == 1, "%zu", n);
+}
+
 Test(control, walks_what_workers_hold_and_what_waits_apart)
 {
     add_many(LANE_NORMAL, 1, 60);

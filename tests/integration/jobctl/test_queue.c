@@ -210,6 +210,36 @@ Test(jobctl_queue, list_survives_what_is_no_job)
     run_free(&r);
 }
 
+/* Commands that Redis ran so far. */
+static long long commands_run(void)
+{
+    struct redisReply *r = redis_do(redis, "INFO stats");
+    const char *at = strstr(r->str, "total_commands_processed:");
+    long long n = strtoll(strchr(at, ':') + 1, NULL, 10);
+    freeReplyObject(r);
+    return n;
+}
+
+Test(jobctl_queue, queues_are_listed_in_as_many_steps_whatever_is_in_them)
+{
+    long long steps[2];
+    for (int i = 0; i < 2; i++) {
+        size_t n = i == 0 ? 10 : 5000;
+        fill(redis, n, &(struct fill){.stream = "ready:normal"}, NULL);
+        fill(redis, n, &(struct fill){.stream = "parked"}, NULL);
+        fill(redis, n, NULL, NULL);
+        long long before = commands_run();
+        struct run r = JOBCTL("queue", "list");
+        expect(&r, 0, NULL);
+        run_free(&r);
+        r = JOBCTL("queue", "purge", "mail", "--dry-run");
+        expect(&r, 0, NULL);
+        run_free(&r);
+        steps[i] = commands_run() - before;
+    }
+    cr_assert_eq(steps[0], steps[1], "%lld steps, then %lld", steps[0], steps[1]);
+}
+
 /* ---- purging ---- */
 
 Test(jobctl_queue, purge_takes_what_waits_and_leaves_the_rest)

@@ -72,6 +72,16 @@ Test(jobctl_usage, values_that_cannot_be_are_refused_before_anything_is_sent)
     EXPECT(2, "not an entry", "job", "show", "q/0/high/x");
     EXPECT(2, "not queue/partition/lane/entry", "job", "show", "q/0/high");
     EXPECT(2, "--limit: not a whole number", "dead", "list", "--limit", "0");
+    EXPECT(2, "--after: not a place in dead", "dead", "list", "--after", "q/0/high/1-1");
+    EXPECT(2, "--field: not path=value", "dead", "list", "--field", "user.id");
+    EXPECT(2, "--type: not the name of a type", "dead", "retry", "--type", "A B");
+    EXPECT(2, "--older-than: not a duration", "dead", "discard", "--older-than", "soon");
+    EXPECT(2, "--reason: not permanent, exhausted, expired or corrupt: no", "dead", "list",
+           "--reason", "no");
+    EXPECT(2, "dead retry: which ones?", "dead", "retry");
+    EXPECT(2, "dead discard: which ones?", "dead", "discard", "q/0/dead/1-1", "--all");
+    EXPECT(2, "queue purge needs QUEUE", "queue", "purge");
+    EXPECT(2, "a new payload is for one job", "dead", "retry", "--all", "--payload", "{}");
 }
 
 Test(jobctl_usage, help_and_version_exit_0_on_stdout)
@@ -100,6 +110,12 @@ Test(jobctl_usage, an_unreachable_server_exits_69)
     setenv("JOBQ_REDIS", no_redis(), 1);
     EXPECT(69, "nothing", "queue", "list");
     EXPECT(69, "nothing", "dead", "list");
+    EXPECT(69, "nothing", "dead", "retry", "--all", "--yes");
+    EXPECT(69, "nothing", "dead", "discard", "q/0/dead/1-1");
+    EXPECT(69, "nothing", "queue", "purge", "q", "--yes");
+    EXPECT(69, "nothing", "queue", "show", "q");
+    EXPECT(69, "nothing", "job", "list");
+    EXPECT(69, "nothing", "parked", "list");
     EXPECT(69, "nothing", "worker", "list");
     EXPECT(69, "nothing", "job", "show", "q/0/high/1-1");
     EXPECT(69, "nothing", "job", "show", "01a206f3-d7fd-7c54-842d-66aa3b4f5791");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* out: what reaches a terminal, and what JSON holds. */
 #include <criterion/criterion.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,67 @@ Test(out, aligns_a_table_by_characters)
     cr_assert_str_eq(text, "NAME     N  AGE     STATE\n"
                            "\303\244\303\244      ~7  1m 30s  ok\n"
                            "x     1234  -       fault\n");
+    free(text);
+}
+
+Test(out, aligns_a_table_by_the_columns_of_a_terminal)
+{
+    struct out o = {0};
+    int rc = 0;
+    cr_assert(setlocale(LC_CTYPE, "C.UTF-8") != NULL);
+    cr_assert(out_width("\346\274\242\345\255\227", 6) == 4, "wide ones take two");
+    cr_assert(out_width("e\314\201", 3) == 1, "a combining accent takes none");
+    cr_assert(out_width("\360\237\230\200", 4) == 2);
+    json_t *root =
+        json_pack("{s:[{s:s,s:s},{s:s,s:s}]}", "rows", "name", "\346\274\242\345\255\227", "state",
+                  "ok", "name", "abcd", "state", "fault");
+    char *text = shown(&o, root, &section, &rc);
+    cr_assert_str_eq(text, "NAME  N  AGE  STATE\n"
+                           "\346\274\242\345\255\227  -  -    ok\n"
+                           "abcd  -  -    fault\n");
+    free(text);
+}
+
+Test(out, leaves_out_fields_that_tell_nothing)
+{
+    static const struct out_column fields[] = {
+        {"long name of nothing", "long name of nothing", OUT_TEXT},
+        {"done", "done", OUT_NUMBER},
+        {"refused", "refused", OUT_COUNT},
+        {"gone", "gone", OUT_COUNT}};
+    static const struct out_section list = {"act", fields, 4, NULL};
+    struct out o = {0};
+    int rc = 0;
+    json_t *root = json_pack("{s:{s:n,s:i,s:i,s:i}}", "act", "long name of nothing", "done", 0,
+                             "refused", 0, "gone", 3);
+    char *text = shown(&o, root, &list, &rc);
+    cr_assert_str_eq(text, "done  0\ngone  3\n");
+    free(text);
+}
+
+Test(out, says_how_a_list_goes_on)
+{
+    struct out o = {0};
+    int rc = 0;
+    char *text =
+        shown(&o, json_pack("{s:[{s:s}], s:s}", "rows", "name", "x", "next", "a/0/dead/1-\033"),
+              &section, &rc);
+    cr_assert(strstr(text, "\nmore: --after a/0/dead/1-\\x1b\n") != NULL, "%s", text);
+    free(text);
+}
+
+Test(out, escapes_every_control_character_in_json)
+{
+    struct out o = {.json = true};
+    int rc = 0;
+    char *text =
+        shown(&o, json_pack("{s:s}", "a\177", "\177\033[0m\302\233 x\177\177"), &section, &rc);
+    for (const char *c = text; *c != '\0'; c++)
+        cr_assert((*c >= 0x20 && *c < 0x7f) || *c == '\n', "%s", text);
+    json_t *back = json_loads(text, 0, NULL);
+    cr_assert_str_eq(json_string_value(json_object_get(back, "a\177")),
+                     "\177\033[0m\302\233 x\177\177");
+    json_decref(back);
     free(text);
 }
 
