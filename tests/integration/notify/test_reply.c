@@ -53,16 +53,46 @@ IN_BOTH(tells_nobody_twice_and_names_the_unread_again)
     stage_must_have_told(s, post, "7 8");
 }
 
-IN_BOTH(tells_nobody_anew_in_a_later_run)
+IN_BOTH(tells_the_others_once_the_post_is_approved)
 {
-    stage_watch(s, 1, 7, true);
+    long long moderator = 7;
+    long long by_mail;
+
+    if (s->is_040)
+        pg_do(s->pg, "UPDATE misago_users_user SET groups_ids = '{2,3}' WHERE id = 7");
+    else
+        pg_do(s->pg, "UPDATE misago_users_user SET rank_id = 1 WHERE id = 7");
+    stage_watch(s, 1, moderator, true);
+    by_mail = stage_watch(s, 1, 8, true);
+    stage_watch(s, 1, 9, false);
+    long long post = stage_reply(s, 1, 5);
+    pg_do(s->pg, "UPDATE misago_threads_post SET is_unapproved = true WHERE id = %lld", post);
+    stage_must_notify(s, post, 1, 1);
+    stage_must_have_told(s, post, "7");
+
+    stage_read(s, 1, moderator);
+    pg_do(s->pg, "UPDATE misago_threads_post SET is_unapproved = false WHERE id = %lld", post);
+    stage_must_notify(s, post, 2, 1);
+    stage_must_have_told(s, post, "7 8 9");
+    stage_must_child(s->driver, 0, "mail.reply",
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, by_mail),
+                     fmt("mail.reply:%lld:8", post));
+}
+
+IN_BOTH(sends_mail_if_any_of_several_watches_asks_for_it)
+{
+    stage_watch(s, 1, 7, false);
+    long long unread = stage_watch(s, 1, 7, true);
+    pg_do(s->pg,
+          "UPDATE misago_notifications_watchedthread SET %s = now() - interval '20 years'"
+          " WHERE id = %lld",
+          s->words->read, unread);
     long long post = stage_reply(s, 1, 5);
 
     stage_must_notify(s, post, 1, 1);
-    /* Who comes to watch afterwards, or reads up, looks as if they had to be told. */
-    stage_watch(s, 1, 8, true);
-    stage_must_notify(s, post, 0, 1);
-    stage_must_have_told(s, post, "7");
+    stage_must_child(s->driver, 0, "mail.reply",
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, unread),
+                     fmt("mail.reply:%lld:7", post));
 }
 
 IN_BOTH(tells_of_one_reply_until_the_thread_is_read)

@@ -3,10 +3,10 @@
  * reply: notify.reply {"post_id": n}, a reply was posted in a thread.
  *
  * Whoever watches the thread, may see the post and has nothing else to read there gets a
- * notification, and a mail if wanted. Runs about one post follow each other; the second one finds
- * the notifications of the first and tells nobody anew: who has read the thread since would look
- * like one to be told. It enqueues the mails for what is unread again; their key and their handler
- * see to it that none is sent twice.
+ * notification, and a mail if wanted. Runs about one post follow each other; a later one, such as
+ * after a moderator approved the post, tells those who were not told before. Mails are enqueued for
+ * whatever is unread, also by an earlier run; their key and their handler see to it that none is
+ * sent twice.
  */
 #include <string.h>
 
@@ -18,80 +18,62 @@ struct reply {
     struct work work;
     char post_id[ID_TEXT_MAX];
     char notified[ID_TEXT_MAX]; /* how many */
-    PGresult *users; /* who is told, by which watches they get mail; owned; NULL: again */
-    PGresult *mails; /* the watch, the user; owned */
+    PGresult *mails;            /* the watch, the user; owned */
 };
 
-/* Whether somebody was told of the post before. */
-static const char subject[] = "SELECT EXISTS (SELECT FROM misago_notifications_notification n"
-                              " WHERE n.post_id = p.id AND n.verb = $2::text)"
-                              " FROM misago_threads_post p WHERE p.id = $1::bigint";
+static const char subject[] = "SELECT FROM misago_threads_post WHERE id = $1::bigint";
 
 /* Adds the notifications; false: a statement failed. */
 static bool tell(struct reply *r, struct pg_failure *why)
 {
     const char *params[3] = {r->post_id, r->work.sql->reply_verb, NULL};
-    PGresult *told;
-    bool ok;
+    PGresult *users = work_query(&r->work, r->work.sql->reply, 1, params, why);
+    PGresult *told = NULL;
+    bool ok = users != NULL;
 
-    r->users = work_query(&r->work, r->work.sql->reply, 1, params, why);
-    if (!r->users) {
-        return false;
+    text_format(r->notified, sizeof(r->notified), "0");
+    if (ok && strcmp(PQgetvalue(users, 0, 0), "{}") != 0) {
+        params[2] = PQgetvalue(users, 0, 0);
+        told = work_query(&r->work, notify_sql_reply_insert, 3, params, why);
+        ok = told && work_count_unread(&r->work, PQgetvalue(told, 0, 0), why);
     }
-    params[2] = PQgetvalue(r->users, 0, 0);
-    if (strcmp(params[2], "{}") == 0) {
-        return true;
-    }
-    told = work_query(&r->work, notify_sql_reply_insert, 3, params, why);
-    ok = told && work_count_unread(&r->work, PQgetvalue(told, 0, 0), why);
-    if (ok) {
+    if (ok && told) {
         text_format(r->notified, sizeof(r->notified), "%s", PQgetvalue(told, 0, 1));
     }
     PQclear(told);
+    PQclear(users);
     return ok;
 }
 
 /* Finds who gets mail. */
 static bool find_mails(struct reply *r, struct pg_failure *why)
 {
-    const char *params[3] = {r->post_id, r->work.sql->reply_verb, NULL};
+    const char *params[2] = {r->post_id, r->work.sql->reply_verb};
 
-    params[2] = r->users ? PQgetvalue(r->users, 0, 1) : NULL;
-    r->mails = work_query(&r->work, notify_sql_reply_mails, 3, params, why);
-    return r->mails != NULL;
-}
-
-static void forget(struct reply *r)
-{
-    PQclear(r->users);
     PQclear(r->mails);
-    r->users = NULL;
-    r->mails = NULL;
-    text_format(r->notified, sizeof(r->notified), "0");
+    r->mails = work_query(&r->work, notify_sql_reply_mails, 2, params, why);
+    return r->mails != NULL;
 }
 
 static enum attempt attempt_reply(void *ctx, struct pg_failure *why)
 {
     struct reply *r = ctx;
-    const char *params[2] = {r->post_id, r->work.sql->reply_verb};
+    const char *params[1] = {r->post_id};
     char key[32 + ID_TEXT_MAX];
     PGresult *found;
     bool is_there;
-    bool is_again;
 
     text_format(key, sizeof(key), "notify.reply:%s", r->post_id);
-    forget(r);
-    found = work_lock(&r->work, key, why) ? work_query(&r->work, subject, 2, params, why) : NULL;
+    found = work_lock(&r->work, key, why) ? work_query(&r->work, subject, 1, params, why) : NULL;
     if (!found) {
         return ATTEMPT_FAILED;
     }
     is_there = PQntuples(found) > 0;
-    is_again = is_there && PQgetvalue(found, 0, 0)[0] == 't';
     PQclear(found);
     if (!is_there) {
         return work_miss(&r->work, "post %s is not there", r->post_id);
     }
-    return (is_again || tell(r, why)) && find_mails(r, why) ? ATTEMPT_OK : ATTEMPT_FAILED;
+    return tell(r, why) && find_mails(r, why) ? ATTEMPT_OK : ATTEMPT_FAILED;
 }
 
 static int enqueue_mails(struct reply *r)
@@ -124,7 +106,7 @@ int notify_reply(const jobq_job_view *job, const jobq_host *host, void *state)
     } else if (work_run(&r.work, attempt_reply, &r, &verdict)) {
         verdict = enqueue_mails(&r);
     }
-    forget(&r);
+    PQclear(r.mails);
     payload_done(&p);
     return verdict;
 }

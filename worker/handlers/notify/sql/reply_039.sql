@@ -1,5 +1,4 @@
--- Who is told of a reply, in a forum 0.39. $1: the post. One row: the users, and by which watches they
--- get mail, as arrays.
+-- Who is told of a reply, in a forum 0.39. $1: the post. One row: the users as an array.
 WITH reply AS MATERIALIZED (
     SELECT p.id, p.poster_id, p.is_hidden AND p.is_event AS is_hidden_event,
         p.is_unapproved AND NOT p.is_event AS is_unapproved, p.category_id, c.tree_id, c.level, c.lft, c.rght,
@@ -13,10 +12,11 @@ WITH reply AS MATERIALIZED (
     WHERE p.id = $1::bigint
 ),
 watcher AS MATERIALIZED (
-    -- Nothing keeps a user from watching a thread twice: each watch is looked at.
-    SELECT w.id, w.user_id, w.read_at, w.send_emails
+    -- Nothing keeps a user from watching a thread twice, as happens after a merge.
+    SELECT w.user_id, max(w.read_at) AS read_at
     FROM misago_notifications_watchedthread w
     WHERE w.thread_id = (SELECT r.thread_id FROM reply r)
+    GROUP BY w.user_id
 ),
 held AS MATERIALIZED (
     SELECT h.user_id, array_agg(h.role_id) AS roles
@@ -69,7 +69,7 @@ letters AS MATERIALIZED (
     FROM misago_acl_role l
 ),
 reader AS MATERIALIZED (
-    SELECT u.id AS user_id, u.username, u.email, w.id AS watch_id, w.read_at, w.send_emails,
+    SELECT u.id AS user_id, u.username, u.email, w.read_at,
         coalesce(h.roles, '{}') AS roles,
         r.is_private OR coalesce(h.roles && o.approving, false) AS is_approving,
         r.is_private OR coalesce(h.roles && o.hiding_events, false) AS is_hiding_events
@@ -99,8 +99,7 @@ newest AS MATERIALIZED (
         GROUP BY e.poster_id ORDER BY 2 DESC LIMIT 2
     ) e
 )
-SELECT coalesce(array_agg(DISTINCT w.user_id), '{}'),
-    coalesce(array_agg(w.watch_id ORDER BY w.watch_id) FILTER (WHERE w.send_emails), '{}')
+SELECT coalesce(array_agg(w.user_id ORDER BY w.user_id), '{}')
 FROM reader w
 CROSS JOIN reply r
 CROSS JOIN letters l

@@ -1,5 +1,4 @@
--- Who is told of a reply, in a forum 0.40. $1: the post. One row: the users, and by which watches they
--- get mail, as arrays.
+-- Who is told of a reply, in a forum 0.40. $1: the post. One row: the users as an array.
 WITH reply AS MATERIALIZED (
     SELECT p.id, p.poster_id, p.is_hidden, p.is_unapproved, p.category_id, c.tree_id, c.level, c.lft, c.rght,
         c.show_started_only AND t.pinned = 0 AS is_for_starter, t.id AS thread_id, t.starter_id,
@@ -12,13 +11,14 @@ WITH reply AS MATERIALIZED (
     WHERE p.id = $1::bigint
 ),
 watcher AS MATERIALIZED (
-    -- Nothing keeps a user from watching a thread twice: each watch is looked at.
-    SELECT w.id, w.user_id, w.read_time, w.send_emails
+    -- Nothing keeps a user from watching a thread twice, as happens after a merge.
+    SELECT w.user_id, max(w.read_time) AS read_time
     FROM misago_notifications_watchedthread w
     WHERE w.thread_id = (SELECT r.thread_id FROM reply r)
+    GROUP BY w.user_id
 ),
 reader AS MATERIALIZED (
-    SELECT u.id AS user_id, u.username, u.email, u.groups_ids, w.id AS watch_id, w.read_time, w.send_emails,
+    SELECT u.id AS user_id, u.username, u.email, u.groups_ids, w.read_time,
         u.groups_ids && '{1,2}' OR EXISTS (
             SELECT FROM misago_permissions_moderator m
             WHERE (m.user_id = u.id OR m.group_id = ANY (u.groups_ids))
@@ -59,8 +59,7 @@ newest AS MATERIALIZED (
         GROUP BY e.poster_id ORDER BY 2 DESC LIMIT 2
     ) e
 )
-SELECT coalesce(array_agg(DISTINCT w.user_id), '{}'),
-    coalesce(array_agg(w.watch_id ORDER BY w.watch_id) FILTER (WHERE w.send_emails), '{}')
+SELECT coalesce(array_agg(w.user_id ORDER BY w.user_id), '{}')
 FROM reader w
 CROSS JOIN reply r
 WHERE NOT EXISTS (SELECT FROM banned b WHERE b.user_id = w.user_id)

@@ -1,8 +1,7 @@
 -- Who gets a mail for a reply: by the notifications that there are, so that another run names the same users.
--- $1: the post, $2: the verb, $3: the watches that count, NULL for any. Rows: the watch, the user.
+-- $1: the post, $2: the verb. Rows: the watch, the user. Of several watches any that asks for mail will do.
 SELECT DISTINCT ON (n.user_id) w.id, n.user_id
 FROM misago_notifications_notification n
 JOIN misago_notifications_watchedthread w ON w.thread_id = n.thread_id AND w.user_id = n.user_id AND w.send_emails
 WHERE n.post_id = $1::bigint AND n.verb = $2::text AND NOT n.is_read
-    AND ($3::bigint[] IS NULL OR w.id = ANY ($3::bigint[]))
 ORDER BY n.user_id, w.id
