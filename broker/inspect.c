@@ -39,6 +39,36 @@ static bool info_value(const char *info, const char *key, char *out, size_t out_
     return false;
 }
 
+static int64_t info_number(const char *info, const char *key, int64_t otherwise)
+{
+    char text[24];
+    return info_value(info, key, text, sizeof(text)) ? strtoll(text, NULL, 10) : otherwise;
+}
+
+/* Absent counts as well: not every version writes every line. */
+static bool info_failed(const char *info, const char *key)
+{
+    char text[8];
+    return info_value(info, key, text, sizeof(text)) && strcmp(text, "ok") != 0;
+}
+
+/* slave0:ip=127.0.0.1,port=6380,state=online,offset=14,lag=0 */
+static void read_replicas(const char *info, struct inspect_server *out)
+{
+    char key[24], line[160];
+    out->replicas = (int)info_number(info, "connected_slaves", 0);
+    out->replicas_lacking = info_number(info, "min_slaves_good_slaves", 1) == 0;
+    for (int i = 0; i < out->replicas; i++) {
+        snprintf(key, sizeof(key), "slave%d", i);
+        if (!info_value(info, key, line, sizeof(line)))
+            break;
+        const char *lag = strstr(line, ",lag=");
+        if (strstr(line, ",state=online") == NULL || lag == NULL ||
+            strtoll(lag + 5, NULL, 10) > INSPECT_LAG_S)
+            out->replicas_behind++;
+    }
+}
+
 static int read_info(const struct redisReply *r, struct inspect_server *out, jobq_err *err)
 {
     char aof[8];
@@ -55,6 +85,11 @@ static int read_info(const struct redisReply *r, struct inspect_server *out, job
     if (sscanf(out->version, "%d.%d", &out->major, &out->minor) != 2)
         return error_set(err, JOBQ_EPROTO, "redis_version is not a version: %s", out->version);
     out->aof_enabled = strcmp(aof, "1") == 0;
+    out->aof_failed = info_failed(r->str, "aof_last_write_status");
+    out->rdb_failed = info_failed(r->str, "rdb_last_bgsave_status");
+    out->used_memory = info_number(r->str, "used_memory", 0);
+    out->maxmemory = info_number(r->str, "maxmemory", 0);
+    read_replicas(r->str, out);
     return JOBQ_OK;
 }
 

@@ -40,8 +40,14 @@ struct inspect_server {
     char role[16]; /* "master", "slave" */
     char maxmemory_policy[32];
     bool aof_enabled;
-    int64_t clock_ms; /* Redis's Unix time */
+    bool aof_failed, rdb_failed;    /* the last write of the file, the last snapshot */
+    int64_t used_memory, maxmemory; /* bytes; 0: no limit */
+    int replicas;                   /* that are connected */
+    int replicas_behind;   /* of those: not online, or silent for more than INSPECT_LAG_S */
+    bool replicas_lacking; /* min-replicas-to-write is set, and none is good: nothing is taken */
+    int64_t clock_ms;      /* Redis's Unix time */
 };
+#define INSPECT_LAG_S 5
 /* JOBQ_EPROTO: INFO misses one of these. */
 MUST_CHECK int inspect_server(const struct inspect *in, struct inspect_server *out, jobq_err *err);
 

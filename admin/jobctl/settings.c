@@ -21,6 +21,17 @@ static const struct conf_option table[] = {
     {.name = "postgres", .type = CONF_STRING},
     {.name = "schema", .type = CONF_STRING, .fallback = "jobq"},
     {.name = "key_prefix", .type = CONF_STRING, .fallback = KEYS_PREFIX_DEFAULT},
+    /* For doctor: what is on this host. */
+    {.name = "modules", .type = CONF_STRINGS},
+    {.name = "state_dir",
+     .type = CONF_STRING,
+     .fallback = "/var/lib/jobq",
+     .foreign_env = "STATE_DIRECTORY"},
+    {.name = "mail.url", .type = CONF_STRING},
+    {.name = "mail.templates", .type = CONF_STRING, .fallback = "/etc/jobq/templates"},
+    {.name = "forum.media_root", .type = CONF_STRING},
+    {.name = "deployment.mail_host", .type = CONF_STRING, .foreign_env = "MISAGO_EMAIL_HOST"},
+    {.name = "deployment.mail_port", .type = CONF_STRING, .foreign_env = "MISAGO_EMAIL_PORT"},
     {.name = "deployment.redis_host", .type = CONF_STRING, .foreign_env = "REDIS_HOST"},
     {.name = "deployment.redis_port",
      .type = CONF_INT,
@@ -208,4 +219,29 @@ const char *settings_key_prefix(const struct settings *s)
 const char *settings_schema(const struct settings *s)
 {
     return conf_string(s->conf, "schema");
+}
+
+bool settings_has_module(const struct settings *s, const char *name)
+{
+    const char *const *names;
+    size_t n = conf_strings(s->conf, "modules", &names);
+    for (size_t i = 0; i < n; i++) {
+        const char *slash = strrchr(names[i], '/');
+        const char *base = slash != NULL ? slash + 1 : names[i];
+        size_t len = strcspn(base, ".");
+        if (strlen(name) == len && strncmp(base, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool settings_has_modules(const struct settings *s)
+{
+    const char *const *names;
+    return conf_strings(s->conf, "modules", &names) > 0;
+}
+
+const char *settings_text(const struct settings *s, const char *name)
+{
+    return conf_string(s->conf, name);
 }

@@ -34,5 +34,12 @@ bool settings_has_postgres(const struct settings *s);
 const struct pg_target *settings_postgres(const struct settings *s);
 const char *settings_key_prefix(const struct settings *s);
 const char *settings_schema(const struct settings *s); /* of our tables in PostgreSQL */
+/* Whether the configuration names that module of ours (recount, notify, mail, avatar), by name or by
+ * path; whether it names any, so that this is the configuration of a jobd. */
+bool settings_has_module(const struct settings *s, const char *name);
+bool settings_has_modules(const struct settings *s);
+/* state_dir, mail.url, mail.templates, forum.media_root, deployment.mail_host, deployment.mail_port;
+ * NULL when not set. */
+const char *settings_text(const struct settings *s, const char *name);
 
 #endif

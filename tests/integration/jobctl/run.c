@@ -154,3 +154,24 @@ long long number_at(const struct run *r, const char *path)
     cr_assert(json_is_integer(value), "%s is no number: %s", path, r->out);
     return json_integer_value(value);
 }
+
+void expect_doctor_fault(const char *conf, const char *check, const char *found, const char *mend)
+{
+    struct run r =
+        conf == NULL ? JOBCTL("doctor", "--json") : JOBCTL("doctor", "--json", "-c", conf);
+    bool met = false;
+    expect(&r, 1, "1 fault");
+    cr_assert(number_at(&r, "faults") == 1, "%s", r.out);
+    for (size_t i = 0; i < json_array_size(member(&r, "checks")); i++) {
+        bool ours = strcmp(text_at(&r, fmt("checks.%zu.check", i)), check) == 0;
+        bool fault = strcmp(text_at(&r, fmt("checks.%zu.status", i)), "fault") == 0;
+        met = met || ours;
+        cr_assert(fault == ours, "%s", r.out);
+        if (ours) {
+            cr_assert(strstr(text_at(&r, fmt("checks.%zu.found", i)), found) != NULL, "%s", r.out);
+            cr_assert(strstr(text_at(&r, fmt("checks.%zu.mend", i)), mend) != NULL, "%s", r.out);
+        }
+    }
+    cr_assert(met, "no check %s: %s", check, r.out);
+    run_free(&r);
+}

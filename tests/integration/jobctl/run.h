@@ -31,5 +31,8 @@ void expect_golden(const struct run *r, const char *name);
 json_t *member(const struct run *r, const char *path);
 const char *text_at(const struct run *r, const char *path);
 long long number_at(const struct run *r, const char *path);
+/* Runs doctor, with that configuration file if not NULL: that check must be the only fault, with
+ * these words in what was found and in how to mend it. */
+void expect_doctor_fault(const char *conf, const char *check, const char *found, const char *mend);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* jobctl queue list, worker list, dead list, and doctor's lines about Redis. */
+/* jobctl queue list, worker list, dead list. */
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -231,99 +231,6 @@ Test(jobctl_redis, worker_list_tells_the_living_from_the_silent_fenced_and_gone)
     cr_assert(strstr(r.out, "WORKER ") == r.out && strstr(r.out, "silent") != NULL, "%s", r.out);
     run_free(&r);
     redisFree(subscriber);
-}
-
-/* ---- doctor ---- */
-
-/* Runs doctor; that check must be the only fault. */
-static void expect_fault(const char *check, const char *found, const char *mend)
-{
-    struct run r = JOBCTL("doctor", "--json");
-    expect(&r, 1, "1 fault");
-    cr_assert(number_at(&r, "faults") == 1, "%s", r.out);
-    size_t hits = 0;
-    for (size_t i = 0; i < json_array_size(member(&r, "checks")); i++) {
-        const char *name = text_at(&r, fmt("checks.%zu.check", i));
-        const char *status = text_at(&r, fmt("checks.%zu.status", i));
-        bool ours = strcmp(name, check) == 0;
-        hits += ours;
-        cr_assert((strcmp(status, "fault") == 0) == ours, "%s is %s: %s", name, status, r.out);
-        if (ours) {
-            cr_assert(strstr(text_at(&r, fmt("checks.%zu.found", i)), found) != NULL, "%s", r.out);
-            cr_assert(strstr(text_at(&r, fmt("checks.%zu.mend", i)), mend) != NULL, "%s", r.out);
-        }
-    }
-    cr_assert(hits == 1, "no check %s: %s", check, r.out);
-    run_free(&r);
-}
-
-Test(jobctl_redis, doctor_finds_nothing_wrong_with_a_good_redis)
-{
-    struct run r = JOBCTL("doctor", "--json");
-    expect(&r, 0, NULL);
-    cr_assert(number_at(&r, "faults") == 0);
-    cr_assert_str_eq(text_at(&r, "checks.0.check"), "redis reachable");
-    for (int i = 0; i < 5; i++)
-        cr_assert_str_eq(text_at(&r, fmt("checks.%d.status", i)), "ok");
-    for (int i = 5; i < 10; i++)
-        cr_assert_str_eq(text_at(&r, fmt("checks.%d.status", i)), "skipped");
-    run_free(&r);
-}
-
-Test(jobctl_redis, doctor_finds_redis_unreachable)
-{
-    setenv("JOBQ_REDIS", fmt("unix://%s/nothing", tmp_dir()), 1);
-    expect_fault("redis reachable", "nothing", "start Redis");
-}
-
-Test(jobctl_redis, doctor_finds_a_password_missing)
-{
-    setenv("JOBQ_REDIS", redis->url, 1);
-    done(redis_do(redis, "CONFIG SET requirepass verysecret"));
-    expect_fault("redis reachable", "NOAUTH", "give user and password");
-    struct run r = JOBCTL("queue", "list");
-    expect(&r, 77, "NOAUTH");
-    run_free(&r);
-    r = JOBCTL("queue", "list", "--redis", fmt("unix://:verywrong@%s", redis->socket));
-    expect(&r, 77, NULL);
-    cr_assert(strstr(r.err, "verywrong") == NULL, "%s", r.err);
-    run_free(&r);
-}
-
-Test(jobctl_redis, doctor_finds_an_old_version)
-{
-    static struct proxy p;
-    p = (struct proxy){.listen = strdup(fmt("%s/old", tmp_dir())),
-                       .target = redis->socket,
-                       .find = "redis_version:7",
-                       .replace = "redis_version:6",
-                       .length = 15};
-    char *info = redis_str(redis, "INFO server");
-    if (strstr(info, "redis_version:7") == NULL) { /* Redis 8 or Valkey */
-        p.find = strndup(strstr(info, "redis_version:"), 15);
-    }
-    free(info);
-    proxy_start(&p);
-    setenv("JOBQ_REDIS", fmt("unix://%s", p.listen), 1);
-    expect_fault("redis version", "6.", "7.0 or newer");
-}
-
-Test(jobctl_redis, doctor_finds_a_replica)
-{
-    done(redis_do(redis, "REPLICAOF 127.0.0.1 1"));
-    expect_fault("redis role", "a replica", "name the master");
-}
-
-Test(jobctl_redis, doctor_finds_an_eviction_policy)
-{
-    done(redis_do(redis, "CONFIG SET maxmemory-policy allkeys-lru"));
-    expect_fault("redis eviction", "allkeys-lru", "noeviction");
-}
-
-Test(jobctl_redis, doctor_finds_persistence_off)
-{
-    done(redis_do(redis, "CONFIG SET appendonly no"));
-    expect_fault("redis persistence", "appendonly no", "appendonly yes");
 }
 
 Test(jobctl_redis, a_missing_permission_exits_77)
