@@ -41,6 +41,7 @@ enum subject {
     UNIQUE,
     QUEUES,
     WAKE,
+    EVENTS,
     NODE
 };
 static const struct {
@@ -89,6 +90,7 @@ static const struct {
     {UNIQUE, "SET % v"},
     {WAKE, "PUBLISH % 1"},
     {WAKE, "SUBSCRIBE %"},
+    {EVENTS, "PUBLISH %"},
     {NODE, "SUBSCRIBE %"},
     {NODE, "PUBSUB NUMSUB %"},
 };
@@ -113,12 +115,19 @@ static int make_names(const struct inspect *in, struct names *n, jobq_err *err)
 static const char *name_of(const struct names *n, enum subject s)
 {
     const char *const all[] = {
-        [NOTHING] = "",          [LANE] = n->keys.lanes[LANE_NORMAL],
-        [LATER] = n->keys.later, [HELD] = n->keys.held,
-        [ALIVE] = n->keys.alive, [TYPES] = n->keys.types,
-        [DEAD] = n->keys.dead,   [PARKED] = n->keys.parked,
-        [STATS] = n->stats,      [UNIQUE] = n->unique,
-        [QUEUES] = n->queues,    [WAKE] = n->keys.wake,
+        [NOTHING] = "",
+        [LANE] = n->keys.lanes[LANE_NORMAL],
+        [LATER] = n->keys.later,
+        [HELD] = n->keys.held,
+        [ALIVE] = n->keys.alive,
+        [TYPES] = n->keys.types,
+        [DEAD] = n->keys.dead,
+        [PARKED] = n->keys.parked,
+        [STATS] = n->stats,
+        [UNIQUE] = n->unique,
+        [QUEUES] = n->queues,
+        [WAKE] = n->keys.wake,
+        [EVENTS] = n->keys.events,
         [NODE] = n->node,
     };
     return all[s];

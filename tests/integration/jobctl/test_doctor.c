@@ -213,6 +213,7 @@ Test(jobctl_doctor, finds_a_channel_that_jobd_may_not)
 {
     take_right("resetchannels");
     take_right("&jobq:{*}:wake");
+    take_right("&jobq:{*}:events");
     expect_fault("redis privileges", "may not SUBSCRIBE jobq:node:x (1 in all)", "jobq-worker");
 }
 
