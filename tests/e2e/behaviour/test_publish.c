@@ -290,7 +290,7 @@ Test(publish, tells_events_to_who_listens)
     id = scene_enqueue(s, "segv", "{}");
     wait_event(&l, "crashed", &id);
     wait_event(&l, "dead", &id);
-    redis_do(s->redis, "XADD jobq:{default:0}:ready:normal * foo bar");
+    freeReplyObject(redis_do(s->redis, "XADD jobq:{default:0}:ready:normal * foo bar"));
     e = wait_event(&l, "corrupt", NULL);
     cr_assert_null(json_object_get(e, "id"));
     stop_listening(&l);
