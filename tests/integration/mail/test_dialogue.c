@@ -23,6 +23,30 @@ struct trouble {
 /* BRIEF: for servers that stand still, a deadline that is soon over. */
 enum patience { USUAL, BRIEF };
 
+/* Until the dialogue has come to the step of the rule: on a busy machine that takes longer. */
+static int send_until_trouble(struct desk *d, const struct trouble *t, int reader,
+                              enum patience patience, const char *const *login)
+{
+    char step[24];
+    int64_t deadline_ms = patience == BRIEF ? 500 : 50000;
+    size_t before;
+    int verdict;
+
+    snprintf(step, sizeof(step), " %.*s", (int)strcspn(t->rule, " "), t->rule);
+    before = smtp_events(d->smtp, t->kept ? " kept " : step);
+    do {
+        char deadline[24];
+        const char *settings[16] = {"mail.deadline", deadline};
+        snprintf(deadline, sizeof(deadline), "%lld", (long long)deadline_ms);
+        for (size_t i = 0; login != NULL && login[i] != NULL; i++)
+            settings[2 + i] = login[i];
+        desk_open(d, settings);
+        verdict = desk_send(d, reader);
+        deadline_ms *= 2;
+    } while (smtp_events(d->smtp, t->kept ? " kept " : step) == before && deadline_ms < 60000);
+    return verdict;
+}
+
 /*
  * Each with a mail to a reader of its own; then the server is well again, the brake is let go by
  * opening the module anew, and the same job arrives.
@@ -32,21 +56,14 @@ static void go_through(const struct trouble *rows, size_t n, enum patience patie
 {
     struct desk *d = desk_new("0.39", o);
     size_t mails = 0;
-    char deadline[24];
-    const char *brief[16] = {"mail.deadline", deadline};
-
-    snprintf(deadline, sizeof(deadline), "%lld", (long long)patience_ms(1000));
-    for (size_t i = 0; login != NULL && login[i] != NULL; i++)
-        brief[2 + i] = login[i];
 
     cr_assert(n + 2 < READERS);
     for (size_t i = 0; i < n; i++) {
         const struct trouble *t = &rows[i];
         int reader = 2 + (int)i;
 
-        desk_open(d, patience == BRIEF ? brief : login);
         smtp_rules(d->smtp, t->rule);
-        int verdict = desk_send(d, reader);
+        int verdict = send_until_trouble(d, t, reader, patience, login);
         cr_expect(verdict == t->verdict && strstr(d->mail->text, t->words) != NULL,
                   "%s: verdict %d (%s) instead of %d (…%s…)", t->rule, verdict, d->mail->text,
                   t->verdict, t->words);
@@ -115,7 +132,7 @@ Test(mail_dialogue, is_cut_off_at_each_step)
 {
     static const struct trouble rows[] = {
         {"connect * * close", JOBQ_SNOOZE, "does not answer as one", true, false},
-        {"connect * * reset", JOBQ_SNOOZE, "does not answer as one", true, false},
+        {"connect * * reset", JOBQ_SNOOZE, "the mail server ", true, false},
         {"ehlo * * close", JOBQ_SNOOZE, "does not answer as one", true, false},
         {"starttls * * close", JOBQ_SNOOZE, "", true, false},
         {"starttls * * reset", JOBQ_SNOOZE, "", true, false},
