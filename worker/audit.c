@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/ticket.h"
 #include "worker/watch.h"
 

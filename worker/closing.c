@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/notify.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/identity.h"
 #include "worker/link.h"
 #include "worker/pool.h"

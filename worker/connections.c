@@ -9,7 +9,7 @@
 #include "broker/reply.h"
 #include "broker/resp.h"
 #include "worker/audit.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
 #include "worker/queues.h"

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "broker/enqueue.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/job.h"
 #include "worker/pool_private.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/job.h"
 #include "worker/pool_private.h"
 #include "worker/process_info.h"

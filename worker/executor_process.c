@@ -17,7 +17,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "worker/cells.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/executor_env.h"
 #include "worker/pool_private.h"
 

@@ -12,12 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <jobq/error.h>
 
 #include "base/base.h"
+#include "config/address.h"
 
 struct buf;
 struct http;
@@ -25,17 +24,6 @@ struct loop;
 
 #define HTTP_CONNECTIONS 32
 #define HTTP_SECONDS 10 /* a connection, from its first byte to its last */
-
-/* Where to listen. */
-struct http_address {
-    struct sockaddr_storage addr;
-    socklen_t len; /* 0: nowhere */
-    char shown[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-};
-
-/* "off"; "127.0.0.1:9464", "[::1]:9464", "localhost:9464"; "unix:/path". JOBQ_EINVAL: none of
- * these. */
-MUST_CHECK int http_parse(const char *text, struct http_address *out, jobq_err *err);
 
 /* Answers a path (without its query): writes the body, gives the status. */
 typedef int (*http_answer_fn)(void *ctx, const char *path, struct buf *body);

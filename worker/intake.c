@@ -12,7 +12,7 @@
 #include "base/loop.h"
 #include "base/map.h"
 #include "broker/reply.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/state.h"
 
 #define HARD_AFTER_SOFT_MS 10000

@@ -9,7 +9,8 @@
 
 #include "base/child.h"
 #include "base/log.h"
-#include "worker/config.h"
+#include "config/config.h"
+#include "worker/metrics.h"
 #include "worker/supervisor.h"
 
 #define LARGE_BYTES (1024 * 1024)
@@ -35,7 +36,7 @@ int main(int argc, char **argv)
     child_take_std_fds();
     bound_heap();
     int rc = worker_config_load(argc, (const char *const *)argv, (const char *const *)environ,
-                                &config, &err);
+                                metrics_print_markdown, &config, &err);
     if (rc) {
         fprintf(stderr, "jobd: %s\n", err.msg);
         return worker_config_exit_status(rc);

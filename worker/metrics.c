@@ -7,7 +7,7 @@
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
 #include "worker/state.h"

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/lease.h"
 #include "worker/observe.h"
 #include "worker/ticket.h"

@@ -12,7 +12,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "worker/cells.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/frame.h"
 #include "worker/job.h"
 #include "worker/pool_private.h"

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/job.h"
 #include "worker/link.h"
 #include "worker/pool.h"

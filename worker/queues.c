@@ -12,7 +12,7 @@
 #include "broker/enqueue.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
 #include "worker/state.h"

@@ -15,7 +15,7 @@
 #include "broker/reply.h"
 #include "broker/script.h"
 #include "worker/closing.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/connections.h"
 #include "worker/executors.h"
 #include "worker/identity.h"

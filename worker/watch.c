@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "worker/audit.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/lease.h"
 #include "worker/observe.h"
 #include "worker/peers.h"

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "worker/config.h"
+#include "config/config.h"
 #include "worker/http.h"
 #include "worker/metrics.h"
 #include "worker/state.h"

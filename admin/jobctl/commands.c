@@ -142,6 +142,11 @@ static const struct command_flag dead_discard_flags[] = {
     {.name = NULL},
 };
 
+static const struct command_flag config_flags[] = {
+    SWITCH("changed", 0, "only what is not as it is by default"),
+    {.name = NULL},
+};
+
 static const struct command_flag tail_flags[] = {
     FLAG("queue", 0, QUEUE, "QUEUE", "only of this queue"),
     FLAG("type", 0, TYPE, "TYPE", "only of jobs of this type; may be repeated"),
@@ -224,6 +229,13 @@ const struct command command_table[] = {
      "One worker: its executors, its running jobs, rates and memory",
      "WORKER is a name as worker list prints it, or its beginning if no other worker begins so.",
      .run = cmd_worker_show},
+    {"config show", NULL, config_flags, "Every option of jobd: its value, and where it comes from",
+     "As a jobd would see them that had the same file, environment and flags. Secrets are shown as "
+     "(set), never in clear.",
+     .run = cmd_config_show, .alone = true},
+    {"config check", OPERANDS(NEEDED("FILE", FILE)), NULL,
+     "Whether jobd would take a configuration file; exit status 78: no",
+     "Says what jobd would say, the environment included.", .run = cmd_config_check, .alone = true},
     {"init", NULL, NULL, "Create what jobq needs in PostgreSQL; harmless if it is there", NULL,
      .run = cmd_init},
     {"doctor", NULL, NULL, "Check Redis and PostgreSQL, and say how to mend what is wrong", NULL,

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/conf.h"
-#include "worker/config_impl.h"
+#include "config/config_impl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -38,7 +38,7 @@ check() {
 
 never='strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atof|strtok|alloca|setjmp|longjmp|system|popen|sleep|usleep'
 memory='malloc|calloc|realloc|reallocarray|strdup|strndup|free'
-for file in $(find include base broker client-lib worker admin contrib -name '*.[ch]' 2>/dev/null); do
+for file in $(find include base broker config client-lib worker admin contrib -name '*.[ch]' 2>/dev/null); do
     words=$never
     case $file in
         base/mem.c | worker/handlers/* | contrib/*) ;;

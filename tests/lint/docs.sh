@@ -4,7 +4,7 @@
 #   docs.sh [DIRECTORY]
 cd "${1:-$(dirname "$0")/../..}" || exit 1
 bad=0
-rooms='include|base|broker|client-lib|worker|admin|tests|bench|contrib|docs|scripts|cmake|\.ci'
+rooms='include|base|broker|client-lib|config|worker|admin|tests|bench|contrib|docs|scripts|cmake|\.ci'
 for document in *.md docs/*.md docs/*/*.md contrib/*/README.md bench/README.md; do
     [ -f "$document" ] || continue
     for path in $(grep -oE '`[^` ]+`' "$document" | tr -d '\140' | grep -E "^($rooms)/[A-Za-z0-9_./*-]+$"); do

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What is written from tables agrees with them: docs/options.md and contrib/jobd.conf with worker/config.def,
+# What is written from tables agrees with them: docs/options.md and contrib/jobd.conf with config/config.def,
 # docs/metrics.md with worker/metrics.def.
 #   generated.sh [--write] JOBD [DIRECTORY]     --write: writes them anew instead
 write=

@@ -28,7 +28,7 @@ for header in include/jobq/*.h; do
     [ -z "$cxx" ] || try "$text" "$cxx" -x c++ -std=c++17 -pedantic
     count=$((count + 1))
 done
-for header in $(find base broker client-lib worker admin -name '*.h' 2>/dev/null); do
+for header in $(find base broker config client-lib worker admin -name '*.h' 2>/dev/null); do
     # shellcheck disable=SC2086
     try "#include \"$header\"" "$cc" -x c -std=gnu11 -D_GNU_SOURCE -I. $libraries
     count=$((count + 1))

@@ -29,7 +29,7 @@ $found"
 
 # library NAME HEADER-REGEX FILE-REGEX: the only files of ours that may include it.
 library() {
-    found=$(find include base broker client-lib worker admin -name '*.[ch]' 2>/dev/null |
+    found=$(find include base broker config client-lib worker admin -name '*.[ch]' 2>/dev/null |
         xargs grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($2)" /dev/null |
         grep -vE "^($3):")
     [ -z "$found" ] || complain "$1 may be named only in $3:
@@ -40,13 +40,14 @@ room include 'jobq/'
 room base 'base/'
 room broker 'base/|broker/'
 room client-lib 'base/|broker/|client-lib/'
-room worker 'base/|broker/|worker/'
+room config 'base/|broker/|config/'
+room worker 'base/|broker/|config/|worker/'
 room worker/handlers 'worker/handlers/common/|worker/handlers/[a-z_]+/'
-room admin 'base/|broker/|admin/'
+room admin 'base/|broker/|config/|admin/'
 
 # The worker reads its replies; its calls belong to the connection.
 library hiredis 'hiredis' '(broker/.*|worker/[a-z_]+\.c)'
-calls=$(find base broker client-lib worker admin -name '*.[ch]' 2>/dev/null |
+calls=$(find base broker config client-lib worker admin -name '*.[ch]' 2>/dev/null |
     xargs grep -nE '\bredis(Connect|Command|Append|GetReply|Reader|Format|Buffer|vCommand|SetTimeout)[A-Za-z]*\(' /dev/null |
     grep -vE '^broker/conn[a-z_]*\.c:')
 [ -z "$calls" ] || complain "hiredis may be called only in broker/conn*.c:

@@ -4,7 +4,7 @@
 # 120 fails.
 #   size.sh [DIRECTORY]
 cd "${1:-$(dirname "$0")/../..}" || exit 1
-find include base broker client-lib worker admin tests contrib bench -name '*.[ch]' 2>/dev/null | sort | xargs awk '
+find include base broker config client-lib worker admin tests contrib bench -name '*.[ch]' 2>/dev/null | sort | xargs awk '
     function report(what, lines, look, fail) {
         if (lines > fail) { print "too long: " what " has " lines " lines (at most " fail ")"; bad = 1 }
         else if (lines > look) print "long: " what " has " lines " lines (aim: " look ")"

@@ -4,11 +4,10 @@
  */
 #include "tests/unit/conf/config_load.h"
 
+#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <criterion/criterion.h>
 
 #include "tests/support/support.h"
 
@@ -29,7 +28,7 @@ int load(const char *const *env, struct worker_config **out, jobq_err *err,
     while (*flags && argc < ARGS_MAX - 1)
         argv[argc++] = *flags++;
     argv[argc] = NULL;
-    return worker_config_load(argc, argv, env, out, err);
+    return worker_config_load(argc, argv, env, NULL, out, err);
 }
 
 struct worker_config *must_load(const char *const *env, const char *const *flags)

@@ -5,7 +5,7 @@
 #ifndef TESTS_UNIT_CONF_CONFIG_LOAD_H
 #define TESTS_UNIT_CONF_CONFIG_LOAD_H
 
-#include "worker/config.h"
+#include "config/config.h"
 
 #define ENV(...) ((const char *const[]){__VA_ARGS__, NULL})
 

@@ -2,13 +2,12 @@
 /*
  * jobd's configuration: from command line, environment and files to plain fields.
  */
+#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <criterion/criterion.h>
 
 #include "base/mem.h"
 #include "tests/support/support.h"
@@ -325,7 +324,7 @@ Test(config, survives_the_lack_of_memory_at_every_allocation)
             struct worker_config *next = NULL;
             jobq_err err = {0};
             mem_fail_at(n, sticky);
-            code = worker_config_load(6, argv, env, &c, &err);
+            code = worker_config_load(6, argv, env, NULL, &c, &err);
             if (code == JOBQ_OK)
                 code = worker_config_reload(c, &next, &err);
             mem_fail_at(0, 0);

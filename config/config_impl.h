@@ -5,11 +5,13 @@
  *   config.c  values into struct worker_config        config_args.c    the table, argv, documents
  *   config_check.c  what the table cannot check       config_forum.c   the forum's own variables
  */
-#ifndef WORKER_CONFIG_IMPL_H
-#define WORKER_CONFIG_IMPL_H
+#ifndef CONFIG_CONFIG_IMPL_H
+#define CONFIG_CONFIG_IMPL_H
+
+#include <stdio.h>
 
 #include "base/conf.h"
-#include "worker/config.h"
+#include "config/config.h"
 
 #define HARD_ABOVE_SOFT_MS 10000
 
@@ -46,7 +48,7 @@ const struct conf_option *config_table(void);
 MUST_CHECK int config_read_args(struct config_sources *s, enum config_command *command,
                                 struct conf *conf, jobq_err *err);
 /* Does what a command other than RUN and TRY asks for, on stdout. */
-void config_do_command(enum config_command command);
+void config_do_command(enum config_command command, void (*print_metrics)(FILE *out));
 /* Every option with its value and source, on stdout. */
 void config_print_values(struct conf *conf);
 

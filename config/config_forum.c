@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "worker/config_impl.h"
+#include "config/config_impl.h"
 
 #define TEXT_LIMIT ((size_t)64 * 1024)
 

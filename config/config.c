@@ -2,7 +2,7 @@
 /*
  * config: from flags, environment and files to one struct worker_config, and again for a reload.
  */
-#include "worker/config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "worker/config_impl.h"
+#include "config/config_impl.h"
 
 #define EXECUTORS_MAX 1024
 
@@ -217,7 +217,7 @@ static int build(const struct config_sources *sources, struct worker_config **ou
 }
 
 int worker_config_load(int argc, const char *const *argv, const char *const *envp,
-                       struct worker_config **out, jobq_err *err)
+                       void (*print_metrics)(FILE *out), struct worker_config **out, jobq_err *err)
 {
     struct config_sources sources = {.argc = argc, .argv = argv, .envp = envp};
     enum config_command command = CONFIG_RUN;
@@ -229,7 +229,7 @@ int worker_config_load(int argc, const char *const *argv, const char *const *env
         code = build(&sources, &c, err);
     if (code != JOBQ_OK)
         return code;
-    config_do_command(command);
+    config_do_command(command, print_metrics);
     if (command == CONFIG_TRY) {
         config_print_values(c->conf);
         worker_config_free(c);
@@ -237,6 +237,26 @@ int worker_config_load(int argc, const char *const *argv, const char *const *env
     }
     *out = c;
     return JOBQ_OK;
+}
+
+int worker_config_each(int argc, const char *const *argv, const char *const *envp,
+                       worker_config_value_fn fn, void *ctx, jobq_err *err)
+{
+    struct config_sources sources = {.argc = argc, .argv = argv, .envp = envp};
+    struct worker_config c = {.sources = &sources};
+    enum config_command ignored;
+    int code = config_read_args(&sources, &ignored, NULL, err);
+    if (code == JOBQ_OK)
+        code = load_sources(&c, err);
+    for (const struct conf_option *o = config_table(); code == JOBQ_OK && o->name; o++) {
+        bool secret = o->type == CONF_SECRET, set = conf_is_set(c.conf, o->name);
+        struct worker_config_value v = {o->name, NULL, conf_source(c.conf, o->name), secret};
+        if (set)
+            v.value = secret ? "(set)" : conf_show(c.conf, o->name);
+        fn(ctx, &v);
+    }
+    conf_free(c.conf);
+    return code;
 }
 
 int worker_config_reload(const struct worker_config *current, struct worker_config **out,

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "broker/keys.h"
-#include "worker/config_impl.h"
+#include "config/config_impl.h"
 
 /* Where modules and the executor were installed, below the directory above jobd's own; the build
  * says it. */

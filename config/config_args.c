@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "worker/config_impl.h"
-#include "worker/metrics.h"
+#include "config/config_impl.h"
 
 #define NAME_SIZE 96
 
@@ -36,7 +35,10 @@ static const struct conf_option queue_fields[] = {
     {.name = NULL},
 };
 
-#define FIELD(n, t, lo, hi, h) {.name = (n), .type = (t), .min = (lo), .max = (hi), .help = (h)}
+#define FIELD(n, t, lo, hi, h)                                                                     \
+    {                                                                                              \
+        .name = (n), .type = (t), .min = (lo), .max = (hi), .help = (h)                            \
+    }
 
 static const struct conf_option type_fields[] = {
     FIELD("name", CONF_STRING, 0, 0, "The type: 1 to 64 of a-z 0-9 _ . : -"),
@@ -60,13 +62,12 @@ static const struct conf_option type_fields[] = {
 #define NUMBER(n, d, a, lo, hi, h) RANGE(CONF_INT, n, d, CONF_##a, lo, hi, h)
 #define MS(n, d, a, lo, hi, h) RANGE(CONF_MS, n, d, CONF_##a, lo, hi, h)
 #define BYTES(n, d, a, lo, hi, h) RANGE(CONF_BYTES, n, d, CONF_##a, lo, hi, h)
-#define CHOICE(n, d, a, words, h)                                                                  \
-    ROW(n, CONF_CHOICE, d, CONF_##a, .choices = (words), .help = (h))
+#define CHOICE(n, d, a, words, h) ROW(n, CONF_CHOICE, d, CONF_##a, .choices = (words), .help = (h))
 #define STRINGS(n, a, h) ROW(n, CONF_STRINGS, NULL, CONF_##a, .help = (h))
 #define GROUPS(n, a, f, h) ROW(n, CONF_GROUPS, NULL, CONF_##a, .fields = (f), .help = (h))
 
 static const struct conf_option table[] = {
-#include "worker/config.def"
+#include "config/config.def"
     {.name = NULL},
 };
 
@@ -196,7 +197,7 @@ static const char usage[] =
 static const char markdown[] =
     "# Options of jobd\n"
     "\n"
-    "Written by `jobd --print-markdown` from `worker/config.def`; do not edit.\n"
+    "Written by `jobd --print-markdown` from `config/config.def`; do not edit.\n"
     "\n"
     "A value comes from, in this order: a flag (`--mail-url` for `mail.url`), the\n"
     "environment, the file of `--env-file`, the configuration file, the default. An\n"
@@ -227,7 +228,7 @@ static const char sample[] =
     "# Passwords: keep this file unreadable for others (chmod o-r), or name a file:\n"
     "# password_file = \"/path\".\n";
 
-void config_do_command(enum config_command command)
+void config_do_command(enum config_command command, void (*print_metrics)(FILE *out))
 {
     switch (command) {
     case CONFIG_HELP:
@@ -246,7 +247,7 @@ void config_do_command(enum config_command command)
         conf_print(table, CONF_MARKDOWN, stdout);
         break;
     case CONFIG_PRINT_METRICS:
-        metrics_print_markdown(stdout);
+        print_metrics(stdout);
         break;
     case CONFIG_RUN:
     case CONFIG_TRY:

@@ -7,19 +7,20 @@
  * when nothing points into it any more. Every field is checked, every default filled in. One
  * thread.
  */
-#ifndef WORKER_CONFIG_H
-#define WORKER_CONFIG_H
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <jobq/error.h>
 
 #include "base/base.h"
 #include "base/log.h"
 #include "broker/url.h"
-#include "worker/http.h"
+#include "config/address.h"
 
 struct conf;
 
@@ -104,13 +105,30 @@ struct worker_config {
  * Reads flags, environment and files. argv and envp are borrowed for the life of *out (reload reads
  * them again).
  *
+ * print_metrics does what --print-metrics asks for.
+ *
  * JOBQ_OK with *out set: run. Caller frees with worker_config_free().
  * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample, --print-markdown or
  *   --print-metrics did all there was to do and wrote to stdout: exit 0.
  * JOBQ_ECONFIG: exit 78. JOBQ_EINVAL: not a usage of jobd: exit 2. JOBQ_ENOMEM, JOBQ_EINTERNAL.
  */
 MUST_CHECK int worker_config_load(int argc, const char *const *argv, const char *const *envp,
-                                  struct worker_config **out, jobq_err *err);
+                                  void (*print_metrics)(FILE *out), struct worker_config **out,
+                                  jobq_err *err);
+/* One option as it counts. A secret is never told: its value is "(set)". */
+struct worker_config_value {
+    const char *name;
+    const char *value; /* NULL: not set */
+    const char *source;
+    bool secret;
+};
+typedef void (*worker_config_value_fn)(void *ctx, const struct worker_config_value *v);
+/*
+ * Reads the same sources as worker_config_load() and tells of every option, in the order of the
+ * table. Checks each value by itself, not what they mean together. Errors likewise.
+ */
+MUST_CHECK int worker_config_each(int argc, const char *const *argv, const char *const *envp,
+                                  worker_config_value_fn fn, void *ctx, jobq_err *err);
 /*
  * Reads the same sources again. JOBQ_ECONFIG: something is wrong or needs a restart; nothing
  * changes, current stays.
