@@ -331,7 +331,10 @@ static int listen_once(const char *greeting)
 {
     struct sockaddr_in at = {.sin_family = AF_INET};
     socklen_t size = sizeof(at);
-    struct greeter *g = calloc(1, sizeof(*g));
+    static struct greeter greeters[8]; /* their threads may outlive the call */
+    static size_t used;
+    struct greeter *g = &greeters[used++];
+    cr_assert_lt(used, sizeof(greeters) / sizeof(greeters[0]));
     pthread_t thread;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     g->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
