@@ -6,10 +6,10 @@
  * thread mail.private_thread  {"thread_id": n, "user_id": n, "actor_id": n}  added to a private
  * thread
  *
- * No transaction is open while a mail server is talked to: a mail cannot be rolled back. What
- * keeps a mail from being sent twice is the record of those accepted, looked at first and written
- * right after the server's 250. Whoever dies between the two sends it once more under the same
- * Message-ID. Two runs for one notification exclude each other by a lock in the database.
+ * A mail cannot be rolled back. What keeps it from being sent twice is the record of those
+ * accepted, looked at first and written right after the server's 250. Whoever dies between the two
+ * sends it once more under the same Message-ID. Two runs for one notification exclude each other by
+ * a lock in the database, held by a transaction that does nothing else until the record.
  *
  * The state (one connection to the mail server, parsed templates) lives as long as the executor.
  */
@@ -338,6 +338,7 @@ static int run_mail(const jobq_job_view *job, const jobq_host *host, void *state
     }
     bytes_init(&run.message, MESSAGE_MAX);
     verdict = load_and_send(&run);
+    store_leave(run.conn);
     bytes_done(&run.message);
     store_facts_done(&run.facts);
     return verdict;

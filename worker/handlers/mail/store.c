@@ -134,6 +134,9 @@ enum store_outcome store_load(struct store *s, PGconn *conn, const struct store_
     write_number(numbers[0], request->is_private ? request->thread_id : request->post_id);
     write_number(numbers[1], request->is_private ? request->user_id : request->watched_id);
     write_number(numbers[2], request->actor_id);
+    if (!pg_run(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", why)) {
+        return STORE_FAILED;
+    }
     outcome =
         lock(conn, request->is_private ? sql->lock_private : sql->lock_reply, params, facts, why);
     if (outcome == STORE_OK) {
@@ -171,7 +174,17 @@ bool store_record(const struct store *s, PGconn *conn, const char *message_id,
     PGresult *r = pg_query(conn, s->record, 1, &message_id, why);
 
     PQclear(r);
-    return r != NULL;
+    return r != NULL && pg_run(conn, "COMMIT", why);
+}
+
+void store_leave(PGconn *conn)
+{
+    struct pg_failure ignored;
+
+    if (PQtransactionStatus(conn) == PQTRANS_INTRANS ||
+        PQtransactionStatus(conn) == PQTRANS_INERROR) {
+        (void)pg_run(conn, "ROLLBACK", &ignored); /* where this fails the connection is gone */
+    }
 }
 
 bool store_prune(const struct store *s, PGconn *conn, int64_t retention_ms, struct pg_failure *why)

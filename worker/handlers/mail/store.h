@@ -5,8 +5,11 @@
  * Everything is looked at when the mail is about to leave, not when it was asked for: meanwhile the
  * user may have read the thread, lost interest or left, and the post may be gone.
  *
- * Statements are single and stand for themselves: no transaction is open while a mail server is
- * talked to. The state lives as long as the executor; the connection is the runtime's.
+ * From store_load() to store_record() or store_leave() a transaction is open, also while a mail
+ * server is talked to: it holds the right to send this mail, and nothing else that anybody could
+ * wait for (READ COMMITTED keeps no snapshot between statements). So it works behind a pooler that
+ * hands out connections by transaction, too. The state lives as long as the executor; the
+ * connection is the runtime's.
  */
 #ifndef WORKER_HANDLERS_MAIL_STORE_H
 #define WORKER_HANDLERS_MAIL_STORE_H
@@ -68,8 +71,8 @@ struct store_facts {
 };
 
 /*
- * Takes the right to send this mail, which ends with the session's state at the end of the job, and
- * reads the facts. *facts is to be freed whatever the outcome.
+ * Opens the transaction, takes the right to send this mail, which ends with it, and reads the facts.
+ * *facts is to be freed, and store_leave() to be called, whatever the outcome.
  */
 enum store_outcome store_load(struct store *s, struct pg_conn *conn,
                               const struct store_request *request, struct store_facts *facts,
@@ -79,9 +82,11 @@ void store_facts_done(struct store_facts *facts);
 /* Whether a server accepted that mail before. */
 bool store_is_sent(const struct store *s, struct pg_conn *conn, const char *message_id,
                    bool *is_sent, struct pg_failure *why);
-/* A server accepted it just now. */
+/* A server accepted it just now: writes that down and commits. */
 bool store_record(const struct store *s, struct pg_conn *conn, const char *message_id,
                   struct pg_failure *why);
+/* Ends the transaction if it is still open. */
+void store_leave(struct pg_conn *conn);
 /* Forgets some of those that are older than retention_ms. */
 bool store_prune(const struct store *s, struct pg_conn *conn, int64_t retention_ms,
                  struct pg_failure *why);

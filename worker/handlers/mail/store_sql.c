@@ -2,22 +2,26 @@
 /*
  * store_sql: see store_sql.h.
  *
- * The lock is of the session and named by post or thread and user, so that two jobs for the same
+ * The lock is of the transaction and named by post or thread and user, so that two jobs for the same
  * mail exclude each other even when they are not the same job. It is taken by a statement of its
- * own: what is read afterwards is what the one before us left.
+ * own: what is read afterwards is what the one before us left. The transaction idles while a mail
+ * server is talked to, which has a limit of its own.
  */
 #include "worker/handlers/mail/store_sql.h"
 
 /* clang-format off: columns of a statement stay where they are */
 
+#define WHILE_WE_IDLE                                                                              \
+    "pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)"
+
 #define LOCK_REPLY                                                                                 \
-    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("                          \
-    "'jobq mail.reply ' || $1::text || ' ' || w.user_id, 0))"                                      \
+    "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended("                     \
+    "'jobq mail.reply ' || $1::text || ' ' || w.user_id, 0)), " WHILE_WE_IDLE                      \
     " FROM misago_notifications_watchedthread w WHERE w.id = $2::bigint"
 
 #define LOCK_PRIVATE                                                                               \
-    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("                          \
-    "'jobq mail.private_thread ' || $1::text || ' ' || $2::text, 0))"
+    "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended("                     \
+    "'jobq mail.private_thread ' || $1::text || ' ' || $2::text, 0)), " WHILE_WE_IDLE
 
 #define SETTING(name) "(SELECT s.dry_value FROM misago_conf_setting s WHERE s.setting = '" name "')"
 
