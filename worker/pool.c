@@ -55,11 +55,6 @@ out:
     return rc;
 }
 
-void pool_set_nice(struct pool *p, int nice)
-{
-    p->nice = nice;
-}
-
 void pool_free(struct pool *p)
 {
     if (!p)

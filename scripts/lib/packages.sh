@@ -22,7 +22,7 @@ packages_needs_tests=(
     'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
     'cmd prometheus prometheus'
     'file /usr/lib/python3/dist-packages/prometheus_client/parser.py python3-prometheus-client'
-    'cmd zsh zsh' 'cmd fish fish'
+    'cmd zsh zsh' 'cmd fish fish' 'cmd curl curl'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
 packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')

@@ -99,9 +99,14 @@ build_as_written() {
     [ "$(echo "$line" | wc -l)" = 1 ] && [ -n "$line" ] || fail "$1 has not one line that begins with $2"
     (cd "$work" && eval "$line") >"$work/log" 2>&1 || fail "$1: $line: $(cat "$work/log")"
 }
-awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$repository/README.md" >"$work/first.c"
+# save_as_shown DOCUMENT FILE: the block of code that the reader saves under that name.
+save_as_shown() {
+    awk -v first="\`\`\`c $2" '$0 == first { on = 1; next } /^```/ { on = 0 } on' "$repository/$1" >"$work/$2"
+    [ -s "$work/$2" ] || fail "$1 shows no $2"
+}
+save_as_shown README.md first.c
 build_as_written README.md 'cc first\.c '
-cp "$repository/docs/examples/hello_module.c" "$work"
+save_as_shown docs/handlers.md hello.c
 build_as_written docs/handlers.md 'cc -shared '
 nm -D --defined-only "$work/hello.so" | grep -q ' jobq_module_v1$' || fail "docs/handlers.md makes no module"
 

@@ -69,8 +69,7 @@ struct background {
 };
 void background_start(struct background *b, struct forum *f, const char *type, const char *payload);
 int background_join(struct background *b);
-int background_over(void); /* how many came to an end and were not joined yet */
-/* Waits until the driver's statement waits for a lock, or has waited too long and given up. */
+/* Waits until the driver's statement waits for a lock. */
 void forum_wait_blocked(struct forum *f);
 
 /* Runs to the end of the chain; fails the test unless DONE with these sums and this many runs (0:
