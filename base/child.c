@@ -129,6 +129,8 @@ static _Noreturn void become_program(const struct plan *p)
         give_up(failure_fd, STAGE_GROUP);
     if (p->oom_text[0])
         set_oom_score(p->oom_text);
+    if (p->spec->nice != 0 && nice(p->spec->nice) == -1)
+        (void)0; /* also the answer of one who is at -1 now */
     if (!arrange_fds(p->spec, &failure_fd))
         give_up(failure_fd < 0 ? p->failure_fd : failure_fd, STAGE_FDS);
     reset_signals();

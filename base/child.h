@@ -28,6 +28,7 @@ struct child_spec {
     size_t fd_count;               /* every other descriptor is closed */
     int oom_score_adj;             /* written to /proc/self/oom_score_adj when not 0; failure
                                     * ignored */
+    int nice;                      /* this much nicer than we are; failure ignored */
 };
 
 /* JOBQ_OK; JOBQ_EINTERNAL: fork or exec failed (exec's errno is reported through a pipe). */

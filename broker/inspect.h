@@ -102,6 +102,21 @@ typedef void (*inspect_info_fn)(void *ctx, const struct shard_keys *k, const cha
 MUST_CHECK int inspect_infos(const struct inspect *in, const struct shard_keys *k, size_t n,
                              inspect_info_fn fn, void *ctx, jobq_err *err);
 
+/* ---- counters ---- */
+
+#define INSPECT_BUCKETS 25 /* as PUBLISH_BUCKETS: bucket k is at most 2^k ms */
+
+/* Of one partition in one minute (docs/protocol.md). */
+struct inspect_stats {
+    int64_t succeeded;
+    int64_t failed; /* retried, crashed or dead */
+    int64_t run[INSPECT_BUCKETS], wait[INSPECT_BUCKETS];
+};
+/* Those of the minute (Redis's Unix time / 60,000) and of the one before. */
+MUST_CHECK int inspect_stats(const struct inspect *in, const struct shard_keys *k, int64_t minute,
+                             struct inspect_stats *before, struct inspect_stats *now,
+                             jobq_err *err);
+
 /* ---- jobs ---- */
 
 /* Where a job can be: the lanes first, with the numbers of enum lane. */

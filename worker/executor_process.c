@@ -111,6 +111,7 @@ static int start_process(struct pool *p, struct executor *x, int theirs, int pag
         .fds = fds,
         .fd_count = ARRAY_LEN(fds),
         .oom_score_adj = OOM_SCORE,
+        .nice = p->nice,
     };
     return child_start(&spec, &x->process, err);
 }

@@ -55,6 +55,11 @@ out:
     return rc;
 }
 
+void pool_set_nice(struct pool *p, int nice)
+{
+    p->nice = nice;
+}
+
 void pool_free(struct pool *p)
 {
     if (!p)

@@ -53,6 +53,8 @@ struct pool_hooks {
 MUST_CHECK int pool_new(struct loop *loop, const struct worker_config *config,
                         const struct pool_hooks *hooks, struct pool **out, jobq_err *err);
 void pool_free(struct pool *p); /* kills what runs; jobs are not called back; NULL is fine */
+/* How much nicer than we are the executors are to be. */
+void pool_set_nice(struct pool *p, int nice);
 void pool_start(struct pool *p);
 /* New limits and number of executors; when what handlers are told has changed, new executors, one by
  * one: those there are go on until their successors are ready. The configuration before must still

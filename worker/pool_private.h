@@ -61,6 +61,7 @@ struct pool {
     struct list executors;
     size_t alive;
     int cells_fd; /* what executors share (worker/cells.h) */
+    int nice;     /* how much nicer than jobd they are */
     struct loop_timer *tick;
     int64_t tick_ms;
     struct loop_timer *respawn;

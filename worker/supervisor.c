@@ -34,6 +34,7 @@
                               * renews it */
 #define REFUSAL_MS 5000 /* an error answer explains the status so long */
 #define DUE_NEVER INT64_MAX
+#define PRECEDENCE 5 /* in steps of nice */
 
 /* ---- small answers ---- */
 
@@ -343,10 +344,19 @@ static int watch_signals(struct supervisor *s, jobq_err *err)
     if (!rc)
         rc = loop_signal(s->loop, SIGHUP, on_reload, s, err);
     signal(SIGPIPE, SIG_IGN);
-    /* Beats must go out on a machine whose every core is busy. Best effort: only root may. */
-    if (setpriority(PRIO_PROCESS, 0, -5))
-        (void)0;
     return rc;
+}
+
+/*
+ * Beats must go out on a machine whose every core is busy, so jobd goes before its handlers. Best
+ * effort: only root may.
+ */
+static void take_precedence(struct supervisor *s)
+{
+    int before = getpriority(PRIO_PROCESS, 0);
+
+    if (setpriority(PRIO_PROCESS, 0, before - PRECEDENCE) == 0)
+        pool_set_nice(s->pool, before - getpriority(PRIO_PROCESS, 0));
 }
 
 static int set_up(struct supervisor *s, jobq_err *err)
@@ -386,6 +396,7 @@ static int set_up(struct supervisor *s, jobq_err *err)
         return rc;
     if ((rc = queues_configure(s, err)))
         return rc;
+    take_precedence(s);
     return web_start(s, err);
 }
 

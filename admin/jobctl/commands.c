@@ -4,6 +4,7 @@
 
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/event_line.h"
+#include "admin/jobctl/top_frame.h"
 
 #define SWITCH(the_name, the_letter, the_help)                                                     \
     {                                                                                              \
@@ -147,6 +148,15 @@ static const struct command_flag config_flags[] = {
     {.name = NULL},
 };
 
+static const struct command_flag top_flags[] = {
+    FLAG("queue", 0, QUEUE, "QUEUE", "only this queue and its workers"),
+    FLAG("interval", 0, DURATION, "TIME", "how often to look (2s)"),
+    CHOICE("sort", "ORDER", TOP_ORDERS, "what comes first (waiting)"),
+    SWITCH("reverse", 0, "the other way round"),
+    SWITCH("once", 0, "print one picture, and end"),
+    {.name = NULL},
+};
+
 static const struct command_flag tail_flags[] = {
     FLAG("queue", 0, QUEUE, "QUEUE", "only of this queue"),
     FLAG("type", 0, TYPE, "TYPE", "only of jobs of this type; may be repeated"),
@@ -240,6 +250,12 @@ const struct command command_table[] = {
      .run = cmd_init},
     {"doctor", NULL, NULL, "Check Redis and PostgreSQL, and say how to mend what is wrong", NULL,
      .run = cmd_doctor},
+    {"top", NULL, top_flags, "A live view of queues, workers and running jobs",
+     "Keys: q quits, h tells the others. P50, P95: half, or 95 of 100, of the runs (or of the "
+     "waits "
+     "before them) of the\n"
+     "last minutes took no longer. --once --json: the numbers of one look.",
+     .run = cmd_top},
     {"tail", NULL, tail_flags, "What happens to jobs, as it happens, until Ctrl-C",
      "Shown from up to a second after the start; what happened before is not kept anywhere. Times "
      "are UTC. A flag that\n"

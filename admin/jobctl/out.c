@@ -120,8 +120,7 @@ static void append_size(struct buf *b, int64_t bytes)
 
 /* What people see of a member; "-" for none. A number beside which "…_exact" is false is an upper
  * bound. */
-static void append_value(struct buf *b, const json_t *object, const struct out_column *column,
-                         size_t max)
+void out_value(struct buf *b, const json_t *object, const struct out_column *column, size_t max)
 {
     char text[64];
     const json_t *value = json_object_get(object, column->key);
@@ -152,7 +151,7 @@ static void append_value(struct buf *b, const json_t *object, const struct out_c
 }
 
 /* The colour of a word; NULL: none. */
-static const char *colour_of(const char *word, size_t len)
+const char *out_colour(const char *word, size_t len)
 {
     static const struct {
         const char *word, *colour;
@@ -173,7 +172,7 @@ static void append_cell(struct out *o, struct buf *b, const struct buf *cells, c
                         const struct out_column *column, size_t width, bool last)
 {
     const char *text = cells->data + c->at;
-    const char *colour = o->colour && column->kind == OUT_STATE ? colour_of(text, c->len) : NULL;
+    const char *colour = o->colour && column->kind == OUT_STATE ? out_colour(text, c->len) : NULL;
     size_t pad = width - c->width;
     bool right =
         column->kind == OUT_NUMBER || column->kind == OUT_COUNT || column->kind == OUT_SIZE;
@@ -210,7 +209,7 @@ static void append_table(struct out *o, struct buf *b, const json_t *rows,
         if (i < columns)
             buf_append_str(&cells, column->header);
         else
-            append_value(&cells, json_array_get(rows, i / columns - 1), column, CELL_MAX);
+            out_value(&cells, json_array_get(rows, i / columns - 1), column, CELL_MAX);
         add_cell(&cells, &table[i], at);
         widths[i % columns] = MAX(widths[i % columns], table[i].width);
     }
@@ -249,9 +248,9 @@ static void append_fields(struct out *o, struct buf *b, const json_t *object,
             continue;
         const char *colour = NULL;
         if (o->colour && c->kind == OUT_STATE && json_is_string(value))
-            colour = colour_of(json_string_value(value), json_string_length(value));
+            colour = out_colour(json_string_value(value), json_string_length(value));
         buf_appendf(b, "%-*s  %s", (int)width, c->header, colour != NULL ? colour : "");
-        append_value(b, object, c, FIELD_MAX);
+        out_value(b, object, c, FIELD_MAX);
         buf_append_str(b, colour != NULL ? "\033[0m\n" : "\n");
     }
 }

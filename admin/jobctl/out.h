@@ -66,6 +66,10 @@ json_t *out_string(const char *bytes, size_t len);
 json_t *out_time(int64_t ms);
 /* Appends text for a terminal: control characters as \n, \x1b, \u0085; bad UTF-8 as \xNN. */
 void out_visible(struct buf *b, const char *bytes, size_t len);
+/* What people see of a member of the object, cut to so many bytes. */
+void out_value(struct buf *b, const json_t *object, const struct out_column *column, size_t max);
+/* The colour that a word of OUT_STATE has, as a terminal's sequence; NULL: none. */
+const char *out_colour(const char *word, size_t len);
 /* Columns on a terminal of text that is safe to show. */
 size_t out_width(const char *bytes, size_t len);
 

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,12 +307,20 @@ struct driver *stage_driver(struct stage *s, const char *application_name)
                                                        s->pg->conninfo, application_name));
 }
 
+static atomic_int over; /* runs that came to an end and were not joined yet */
+
 static void *run_background(void *ctx)
 {
     struct background *b = ctx;
 
     b->verdict = driver_run(b->driver, b->type, b->payload);
+    atomic_fetch_add(&over, 1);
     return NULL;
+}
+
+int background_over(void)
+{
+    return atomic_load(&over);
 }
 
 void background_start(struct background *b, struct driver *d, const char *type, const char *payload)
@@ -325,6 +334,7 @@ void background_start(struct background *b, struct driver *d, const char *type, 
 int background_join(struct background *b)
 {
     pthread_join(b->thread, NULL);
+    atomic_fetch_sub(&over, 1);
     return b->verdict;
 }
 
@@ -337,9 +347,11 @@ static bool are_blocked(void *ctx)
 {
     struct blocked *b = ctx;
 
-    return pg_int(b->stage->pg,
-                  "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'driver%%'"
-                  " AND wait_event_type = 'Lock'") >= b->drivers;
+    return background_over() +
+               pg_int(b->stage->pg,
+                      "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'driver%%'"
+                      " AND wait_event_type = 'Lock'") >=
+           b->drivers;
 }
 
 void stage_wait_blocked(struct stage *s, int drivers)

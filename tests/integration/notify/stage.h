@@ -91,7 +91,9 @@ struct driver *stage_driver(struct stage *s, const char *application_name);
 void background_start(struct background *b, struct driver *d, const char *type,
                       const char *payload);
 int background_join(struct background *b);
-/* Waits until so many of the drivers' statements wait for locks. */
+int background_over(void); /* how many came to an end and were not joined yet */
+/* Waits until so many of the drivers' statements wait for locks, or have waited too long and given
+ * up. */
 void stage_wait_blocked(struct stage *s, int drivers);
 
 /* One test in each version of the forum. */

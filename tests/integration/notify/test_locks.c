@@ -169,7 +169,8 @@ IN_BOTH(tells_the_others_when_a_user_is_deleted_meanwhile)
 static bool is_rival_waiting(void *ctx)
 {
     struct stage *s = ctx;
-    return pg_int(s->pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rival'"
+    return background_over() > 0 ||
+           pg_int(s->pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rival'"
                          " AND wait_event_type = 'Lock'") > 0;
 }
 

@@ -69,7 +69,8 @@ struct background {
 };
 void background_start(struct background *b, struct forum *f, const char *type, const char *payload);
 int background_join(struct background *b);
-/* Waits until the driver's statement waits for a lock. */
+int background_over(void); /* how many came to an end and were not joined yet */
+/* Waits until the driver's statement waits for a lock, or has waited too long and given up. */
 void forum_wait_blocked(struct forum *f);
 
 /* Runs to the end of the chain; fails the test unless DONE with these sums and this many runs (0:

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <criterion/criterion.h>
 
 #include "base/child.h"
 #include "tests/support/support.h"
@@ -258,6 +258,23 @@ Test(child, takes_the_oom_score_given)
     cr_assert_eq(child_start(&spec, &c, NULL), JOBQ_OK);
     close(ends[1]);
     cr_assert_str_eq(read_lines(ends[0], 0), "937\n");
+    wait_for_end(&c);
+}
+
+Test(child, is_as_nice_as_asked)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "exec cut -d' ' -f19 /proc/self/stat", NULL};
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    const int fds[1][2] = {{ends[1], 1}};
+    struct child_spec spec = {
+        .path = argv[0], .argv = argv, .env = environment, .fds = fds, .fd_count = 1, .nice = 3};
+    char wanted[16];
+    struct child c;
+    snprintf(wanted, sizeof(wanted), "%d\n", getpriority(PRIO_PROCESS, 0) + 3);
+    cr_assert_eq(child_start(&spec, &c, NULL), JOBQ_OK);
+    close(ends[1]);
+    cr_assert_str_eq(read_lines(ends[0], 0), wanted);
     wait_for_end(&c);
 }
 
