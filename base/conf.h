@@ -109,8 +109,9 @@ const char *conf_show(struct conf *c, const char *name);
 MUST_CHECK int conf_check_reload(const struct conf *current, const struct conf *next,
                                  jobq_err *err);
 
-/* Writes help for flags, an annotated sample file, or a Markdown page, from the table. */
-enum conf_document { CONF_HELP, CONF_SAMPLE, CONF_MARKDOWN };
+/* Writes help for flags, an annotated sample file, a Markdown page, or the options of a manual page
+ * for scdoc, from the table. */
+enum conf_document { CONF_HELP, CONF_SAMPLE, CONF_MARKDOWN, CONF_MAN };
 void conf_print(const struct conf_option *table, enum conf_document what, FILE *out);
 
 #endif

@@ -316,6 +316,49 @@ static void print_markdown(const struct conf_option *table, FILE *out)
     }
 }
 
+/* Text in which scdoc sees no format. */
+static void print_man_text(const char *text, FILE *out)
+{
+    for (const char *at = text; *at; at++) {
+        if (strchr("\\*_", *at) || (at == text && strchr("#-.|[]:", *at)))
+            fputc('\\', out);
+        fputc(*at, out);
+    }
+}
+
+static void print_man_option(const struct conf_option *o, bool field, FILE *out)
+{
+    char env[CONF_NAME_MAX + 8];
+    const char *indent = field ? "\t" : "";
+    fprintf(out, "\n%s*", indent);
+    print_man_text(o->name, out);
+    fprintf(out, "*\n%s\t", indent);
+    print_man_text(o->help, out);
+    print_allowed(o, " ", "", out);
+    if (o->fallback) {
+        fputs(" Default: ", out);
+        print_man_text(o->fallback, out);
+        fputc('.', out);
+    }
+    fputs(o->applies == CONF_LIVE ? " Takes effect at reload." : " Takes effect at start.", out);
+    if (!field && !is_list(o)) {
+        conf_env_name(o->name, env);
+        fputs(" Environment: ", out);
+        print_man_text(env, out);
+        fputc('.', out);
+    }
+    fputc('\n', out);
+}
+
+static void print_man(const struct conf_option *table, FILE *out)
+{
+    for (const struct conf_option *o = table; o->name; o++) {
+        print_man_option(o, false, out);
+        for (const struct conf_option *f = o->fields; f && f->name; f++)
+            print_man_option(f, true, out);
+    }
+}
+
 void conf_print(const struct conf_option *table, enum conf_document what, FILE *out)
 {
     switch (what) {
@@ -327,6 +370,9 @@ void conf_print(const struct conf_option *table, enum conf_document what, FILE *
         break;
     case CONF_MARKDOWN:
         print_markdown(table, out);
+        break;
+    case CONF_MAN:
+        print_man(table, out);
         break;
     }
 }

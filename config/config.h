@@ -108,7 +108,8 @@ struct worker_config {
  * print_metrics does what --print-metrics asks for.
  *
  * JOBQ_OK with *out set: run. Caller frees with worker_config_free().
- * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample, --print-markdown or
+ * JOBQ_OK with *out NULL: -h, --help, --version, --check, --print-sample, --print-markdown,
+ *   --print-man or
  *   --print-metrics did all there was to do and wrote to stdout: exit 0.
  * JOBQ_ECONFIG: exit 78. JOBQ_EINVAL: not a usage of jobd: exit 2. JOBQ_ENOMEM, JOBQ_EINTERNAL.
  */

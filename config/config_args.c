@@ -92,6 +92,7 @@ static const struct {
     {"check", CONFIG_TRY},
     {"print-sample", CONFIG_PRINT_SAMPLE},
     {"print-markdown", CONFIG_PRINT_MARKDOWN},
+    {"print-man", CONFIG_PRINT_MAN},
     {"print-metrics", CONFIG_PRINT_METRICS},
 };
 
@@ -186,6 +187,7 @@ static const char usage[] =
     "  --check           read and check the configuration, show every value and its source, exit\n"
     "  --print-sample    write a commented configuration file\n"
     "  --print-markdown  write the options as a page\n"
+    "  --print-man       write jobq.conf(5), for scdoc\n"
     "  --print-metrics   write the metrics as a page\n"
     "  --version, --help\n"
     "\n"
@@ -228,6 +230,56 @@ static const char sample[] =
     "# Passwords: keep this file unreadable for others (chmod o-r), or name a file:\n"
     "# password_file = \"/path\".\n";
 
+static const char man_head[] =
+    "jobq.conf(5) \"jobq\" \"jobq\"\n"
+    "\n"
+    "; Written by jobd --print-man from config/config.def; do not edit.\n"
+    "\n"
+    "# NAME\n"
+    "\n"
+    "jobq.conf - configuration of jobd and jobctl\n"
+    "\n"
+    "# SYNOPSIS\n"
+    "\n" WORKER_CONFIG_FILE "\n"
+    "\n"
+    "# DESCRIPTION\n"
+    "\n"
+    "A file in the syntax of libconfig: *name = value;* each, texts in double quotes, comments\n"
+    "behind *#*. An option with a dot is a member of a group: *mail = { url = \"...\"; };*.\n"
+    "*jobd --print-sample* writes one with every option and its default; *jobctl config check*\n"
+    "says whether jobd would take it, *jobctl config show* where each value comes from.\n"
+    "\n"
+    "A value comes from, in this order: a flag (*--mail-url* for mail.url), the environment\n"
+    "(JOBQ\\_MAIL\\_URL), the file of *--env-file*, this file, the default. Lists come from this\n"
+    "file only. Durations are whole milliseconds or texts such as \"500ms\", \"30s\", \"10m\",\n"
+    "\"1h\", \"7d\"; sizes are bytes or texts such as \"256KiB\", \"1MiB\". An empty text means\n"
+    "not set.\n"
+    "\n"
+    "\\_FILE after the name of a variable, \\_file after that of an option and -file after that "
+    "of\n"
+    "a flag name a file that holds the value. A file that everybody may read must not hold\n"
+    "passwords itself. *@include \"other.conf\"* on a line of its own includes a file from beside\n"
+    "the one it stands in. SIGHUP reads everything again; what takes effect at start only cannot\n"
+    "change then, and such a change is refused as a whole.\n"
+    "\n"
+    "# OPTIONS\n";
+
+static const char man_tail[] =
+    "\n"
+    "# EXAMPLE\n"
+    "\n"
+    "```\n"
+    "redis = \"redis://localhost:6379/0\";\n"
+    "postgres = \"host=/run/postgresql dbname=forum user=jobq_worker\";\n"
+    "queues = ( { name = \"default\"; weight = 2; }, { name = \"mail\"; } );\n"
+    "modules = ( \"recount\", \"notify\", \"mail\" );\n"
+    "mail = { url = \"smtp://localhost\"; password_file = \"/etc/jobq/mail.password\"; };\n"
+    "```\n"
+    "\n"
+    "# SEE ALSO\n"
+    "\n"
+    "*jobd*(8), *jobctl*(1)\n";
+
 void config_do_command(enum config_command command, void (*print_metrics)(FILE *out))
 {
     switch (command) {
@@ -245,6 +297,11 @@ void config_do_command(enum config_command command, void (*print_metrics)(FILE *
     case CONFIG_PRINT_MARKDOWN:
         fputs(markdown, stdout);
         conf_print(table, CONF_MARKDOWN, stdout);
+        break;
+    case CONFIG_PRINT_MAN:
+        fputs(man_head, stdout);
+        conf_print(table, CONF_MAN, stdout);
+        fputs(man_tail, stdout);
         break;
     case CONFIG_PRINT_METRICS:
         print_metrics(stdout);

@@ -31,6 +31,7 @@ enum config_command {
     CONFIG_TRY,
     CONFIG_PRINT_SAMPLE,
     CONFIG_PRINT_MARKDOWN,
+    CONFIG_PRINT_MAN,
     CONFIG_PRINT_METRICS
 };
 

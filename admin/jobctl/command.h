@@ -63,7 +63,8 @@ struct command {
     const char *more;                       /* what else is to be known, or NULL */
     /* JOBQ_OK, or a code whose exit status jobctl gives unless session.status says another one. */
     int (*run)(struct session *s, const struct args *a, jobq_err *err);
-    bool alone; /* needs neither Redis nor PostgreSQL: runs without settings */
+    bool hidden; /* of no interest to people: neither help nor completion tells of it */
+    bool alone;  /* needs neither Redis nor PostgreSQL: runs without settings */
 };
 
 /* All commands, and the flags that each of them takes besides its own; ended by words (name)

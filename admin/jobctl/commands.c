@@ -269,5 +269,7 @@ const struct command command_table[] = {
      "bash: eval \"$(jobctl completion bash)\"; zsh: the same, after compinit; fish: jobctl "
      "completion fish | source.",
      .run = cmd_completion, .alone = true},
+    {"print-man", NULL, NULL, "Write jobctl(1), for scdoc", NULL, .run = cmd_print_man,
+     .hidden = true, .alone = true},
     {.words = NULL},
 };

@@ -23,6 +23,7 @@ int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_worker_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_init(struct session *s, const struct args *a, jobq_err *err);
 int cmd_doctor(struct session *s, const struct args *a, jobq_err *err);
+int cmd_print_man(struct session *s, const struct args *a, jobq_err *err);
 int cmd_top(struct session *s, const struct args *a, jobq_err *err);
 int cmd_config_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_config_check(struct session *s, const struct args *a, jobq_err *err);

@@ -112,6 +112,8 @@ static void put_words_function(struct buf *b)
     buf_append_str(b, "_jobctl_words() {\n    what= list=\n    case $1 in\n        '') list='help");
     for (const struct command *c = command_table; c->words != NULL; c++) {
         bool first = completion_is_first_of_group(c, &len);
+        if (c->hidden)
+            continue;
         if (len == 0)
             buf_appendf(b, " %s", c->words);
         else if (first)
@@ -249,6 +251,8 @@ static void put_zsh_words(struct buf *b)
     put_described(b, "", "help", 4, "help for a command");
     for (const struct command *c = command_table; c->words != NULL; c++) {
         bool first = completion_is_first_of_group(c, &len);
+        if (c->hidden)
+            continue;
         if (len == 0)
             put_described(b, "", c->words, strlen(c->words), c->help);
         else if (first)

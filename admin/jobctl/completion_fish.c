@@ -139,6 +139,8 @@ void completion_fish(struct buf *b)
     buf_append_str(b, "complete -c jobctl -n '__jobctl_is' -a help -d 'help for a command'\n");
     put_flags(b, command_globals, NULL);
     for (const struct command *c = command_table; c->words != NULL; c++) {
+        if (c->hidden)
+            continue;
         put_words(b, c);
         put_flags(b, c->flags, c->words);
         put_operands(b, c);

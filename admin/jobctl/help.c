@@ -58,7 +58,7 @@ void command_help(const struct args *a, FILE *out)
     fprintf(out, "usage: jobctl [flags] COMMAND …\n\ncommands:\n");
     for (const struct command *c = command_table; c->words != NULL; c++) {
         char left[128], operands[80];
-        if (a->help_words != NULL && !is_in_group(c, a->help_words))
+        if (c->hidden || (a->help_words != NULL && !is_in_group(c, a->help_words)))
             continue;
         command_operands(c, operands, sizeof(operands));
         snprintf(left, sizeof(left), "%s%s%s", c->words, operands[0] != '\0' ? " " : "", operands);

@@ -22,10 +22,10 @@ packages_needs_tests=(
     'lib criterion libcriterion-dev' 'cmd clang clang' 'cmd systemd-analyze systemd'
     'cmd prometheus prometheus'
     'file /usr/lib/python3/dist-packages/prometheus_client/parser.py python3-prometheus-client'
-    'cmd zsh zsh' 'cmd fish fish' 'cmd curl curl'
+    'cmd zsh zsh' 'cmd fish fish' 'cmd curl curl' 'cmd scdoc scdoc'
 )
 packages_needs_debian=('cmd debootstrap debootstrap' 'cmd unshare util-linux' 'cmd wget wget')
-packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file')
+packages_needs_package=('cmd dpkg-shlibdeps dpkg-dev' 'cmd file file' 'cmd scdoc scdoc')
 # The compiler's own run-time libraries come with a package named by its version on one Debian and not on another.
 packages_needs_long=('cmd valgrind valgrind' 'fuzzer clang libclang-rt-dev')
 

@@ -1,0 +1,37 @@
+# Manual pages, from docs/man by scdoc: built and installed where scdoc is. What is written from tables in them is checked
+# by tests/lint/generated.sh.
+set(JOBQ_MAN AUTO CACHE STRING "Build the manual pages, which needs scdoc: AUTO, ON or OFF")
+set_property(CACHE JOBQ_MAN PROPERTY STRINGS AUTO ON OFF)
+
+if(JOBQ_MAN)
+  find_program(SCDOC scdoc)
+  if(NOT SCDOC AND NOT JOBQ_MAN STREQUAL "AUTO")
+    message(FATAL_ERROR "JOBQ_MAN=${JOBQ_MAN}, but there is no scdoc")
+  elseif(NOT SCDOC)
+    message(STATUS "Manual pages: not built, since scdoc was not found (scdoc)")
+  endif()
+endif()
+
+# jobq_man(PAGE COMPONENT): "jobctl.1" from docs/man/jobctl.1.scd.
+function(jobq_man page component)
+  if(NOT JOBQ_MAN OR NOT SCDOC)
+    return()
+  endif()
+  set(source ${PROJECT_SOURCE_DIR}/docs/man/${page}.scd)
+  set(built ${PROJECT_BINARY_DIR}/man/${page})
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/man)
+  add_custom_command(OUTPUT ${built} COMMAND ${SCDOC} < ${source} > ${built} DEPENDS ${source} VERBATIM)
+  add_custom_target(man_${page} ALL DEPENDS ${built})
+  string(REGEX REPLACE ".*\\." "" section ${page})
+  install(FILES ${built} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${component})
+endfunction()
+
+jobq_man(libjobq.3 devel)
+jobq_man(jobq-handler.7 devel)
+if(JOBQ_BUILD_WORKER)
+  jobq_man(jobd.8 worker)
+  jobq_man(jobq.conf.5 worker)
+endif()
+if(JOBQ_BUILD_ADMIN)
+  jobq_man(jobctl.1 admin)
+endif()
