@@ -95,6 +95,29 @@ Test(avatar_sweep, removes_orphans_older_than_a_day_and_nothing_else)
     studio_stop(s);
 }
 
+/* PostgreSQL would refuse such a name, and with it the whole question. */
+Test(avatar_sweep, passes_over_names_that_no_row_can_hold)
+{
+    struct studio *s = studio_start();
+    static const char *const strange[] = {
+        "avatars/00/11/aaa/\xff.png",
+        "avatars/00/\xc3/bbb/two.png",
+        "avatars/\xed\xa0\x80.png",
+    };
+
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
+        put(s, strange[i], OLD);
+    }
+    put(s, "avatars/00/11/aaa/one.png", OLD);
+    put(s, "avatars/ff/two.png", OLD);
+    const struct said *said = must_run(s, SWEEP, "{}", FRAME_V_DONE, NULL);
+    cr_assert(strstr(said->result, "\"removed\":2"), "%s", said->result);
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
+        cr_assert(studio_has(s, strange[i]), "%zu", i);
+    }
+    studio_stop(s);
+}
+
 Test(avatar_sweep, goes_on_where_a_job_ended)
 {
     struct studio *s = studio_start();

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/handlers/common/utf8.h"
 #include "worker/handlers/mail/bytes.h"
 #include "worker/handlers/mail/fault.h"
-#include "worker/handlers/mail/utf8.h"
 
 Test(bytes, never_grow_past_their_ceiling_and_remember_it)
 {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "worker/handlers/common/text.h"
+#include "worker/handlers/common/utf8.h"
 
 #define DEPTH_MAX 8 /* the forum's own are three deep */
 
@@ -35,6 +36,12 @@ static void read_names(int fd, struct list *names)
 
 /* Where the last step ended, seen from one directory. */
 enum place { PLACE_DONE, PLACE_INSIDE, PLACE_AHEAD };
+
+/* Whether a row could name what is there: what none can name, nobody made for one. */
+static bool is_nameable(const char *path, const char *name)
+{
+    return strlen(path) + 1 + strlen(name) <= MEDIA_NAME_MAX && utf8_is_valid(name);
+}
 
 /* *after: the rest of the name below this directory, NULL: nothing is done yet. */
 static enum place place_of(const char *name, const char *after, const char **inside)
@@ -107,8 +114,8 @@ static void walk(struct tree *t, int fd, const char *path, const char *after, in
         char entry[MEDIA_NAME_MAX + 1];
         const char *inside;
         enum place place = place_of(names.names[i], after, &inside);
-        if (place == PLACE_DONE || strlen(path) + 1 + strlen(names.names[i]) > MEDIA_NAME_MAX) {
-            continue; /* no row can name what is longer, and nobody made it for a row */
+        if (place == PLACE_DONE || !is_nameable(path, names.names[i])) {
+            continue;
         }
         if (is_enough(t)) {
             t->is_cut = true;

@@ -4,7 +4,8 @@
  * up again where the last one ended.
  *
  * Only what was not changed for a day is told: what is younger may be about to be named by a row.
- * Symbolic links and other special files are passed over.
+ * Symbolic links, other special files, and names that no row can hold (too long, no UTF-8) are
+ * passed over.
  *
  * A walk lives for one job. Single thread.
  */

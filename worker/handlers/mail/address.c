@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "worker/handlers/common/text.h"
-#include "worker/handlers/mail/utf8.h"
+#include "worker/handlers/common/utf8.h"
 
 #define LABEL_MAX 63
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "worker/handlers/common/text.h"
-#include "worker/handlers/mail/utf8.h"
+#include "worker/handlers/common/utf8.h"
 
 bool mail_fault_set(struct mail_fault *why, enum mail_fault_kind kind, const char *format, ...)
 {

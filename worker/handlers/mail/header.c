@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "worker/handlers/common/text.h"
-#include "worker/handlers/mail/utf8.h"
+#include "worker/handlers/common/utf8.h"
 #include "worker/handlers/mail/word.h"
 
 #define MS_PER_S 1000

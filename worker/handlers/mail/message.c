@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "worker/handlers/common/text.h"
+#include "worker/handlers/common/utf8.h"
 #include "worker/handlers/mail/header.h"
 #include "worker/handlers/mail/qp.h"
-#include "worker/handlers/mail/utf8.h"
 
 #define BOUNDARY_SIZE 48
 

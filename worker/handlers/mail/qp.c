@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "worker/handlers/mail/utf8.h"
+#include "worker/handlers/common/utf8.h"
 
 static size_t line_end_len(const char *text)
 {

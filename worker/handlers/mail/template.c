@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "worker/handlers/common/text.h"
+#include "worker/handlers/common/utf8.h"
 #include "worker/handlers/mail/template_node.h"
-#include "worker/handlers/mail/utf8.h"
 
 #define ALLOWED "{{x}}, {{{x}}}, {{&x}}, {{#x}}, {{^x}}, {{/x}} and {{! comments }}"
 

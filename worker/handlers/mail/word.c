@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "worker/handlers/common/utf8.h"
 #include "worker/handlers/mail/header.h"
-#include "worker/handlers/mail/utf8.h"
 
 #define WORD_MAX 75  /* of one encoded word, by RFC 2047 */
 #define FRAME_LEN 12 /* "=?UTF-8?B?" and "?=" */

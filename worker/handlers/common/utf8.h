@@ -4,8 +4,8 @@
  *
  * No state.
  */
-#ifndef WORKER_HANDLERS_MAIL_UTF8_H
-#define WORKER_HANDLERS_MAIL_UTF8_H
+#ifndef WORKER_HANDLERS_COMMON_UTF8_H
+#define WORKER_HANDLERS_COMMON_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +17,8 @@ size_t utf8_next(const char *text, size_t len, uint32_t *code);
 
 /* C0, DEL, C1, and the separators of lines and paragraphs U+2028 and U+2029. */
 bool utf8_is_control(uint32_t code);
+
+bool utf8_is_valid(const char *text);
 
 /* In place: each control character becomes replacement, each byte that is not UTF-8 a '?'. */
 void utf8_clean(char *text, char replacement);

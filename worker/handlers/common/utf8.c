@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* utf8: see utf8.h. */
-#include "worker/handlers/mail/utf8.h"
+#include "worker/handlers/common/utf8.h"
 
 #include <string.h>
 
@@ -30,6 +30,20 @@ size_t utf8_next(const char *text, size_t len, uint32_t *code)
         *code = value;
     }
     return size;
+}
+
+bool utf8_is_valid(const char *text)
+{
+    size_t len = strlen(text);
+    size_t size;
+
+    for (; len > 0; text += size, len -= size) {
+        size = utf8_next(text, len, NULL);
+        if (size == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool utf8_is_control(uint32_t code)
