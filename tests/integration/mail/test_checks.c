@@ -146,6 +146,42 @@ Test(mail_checks, each_reason_not_to_send_in_040)
           " FROM misago_threads_thread t WHERE t.id = (SELECT thread FROM desk)");
 }
 
+/* ---- a watch that is gone ---- */
+
+/* Threads are merged, and each user is left one watch, while mails wait for their server. */
+static void merge(const char *version)
+{
+    struct desk *d = desk_new(version, NULL);
+    const char *job = fmt("{\"post_id\": %lld, \"watched_id\": 2, \"user_id\": 2}", d->post);
+
+    desk_open(d, NULL);
+    pg_do(d->pg, WATCH "id = 99998, thread_id = (SELECT private_thread FROM desk)"
+                       " WHERE id = 2");
+    cr_expect_eq(handler_run(d->mail, REPLY, job), JOBQ_DONE);
+    cr_expect(strstr(d->mail->text, "skipped: the user does not watch"), "%s", d->mail->text);
+    pg_do(d->pg, WATCH "thread_id = (SELECT thread FROM desk), send_emails = false"
+                       " WHERE id = 99998");
+    cr_expect_eq(handler_run(d->mail, REPLY, job), JOBQ_DONE);
+    cr_expect(strstr(d->mail->text, "skipped: the user wants no mails"), "%s", d->mail->text);
+    pg_do(d->pg, WATCH "send_emails = true WHERE id = 99998");
+    cr_expect_eq(handler_run(d->mail, REPLY, job), JOBQ_DONE);
+    cr_expect_str_empty(d->mail->text);
+    cr_expect_eq(smtp_mails(d->smtp), 1);
+    cr_expect_eq(handler_run(d->mail, REPLY, job), JOBQ_DONE);
+    cr_expect(strstr(d->mail->text, "accepted before"), "%s", d->mail->text);
+    desk_free(d);
+}
+
+Test(mail_checks, a_merge_of_threads_loses_no_mail_039)
+{
+    merge("0.39");
+}
+
+Test(mail_checks, a_merge_of_threads_loses_no_mail_040)
+{
+    merge("0.40");
+}
+
 /* ---- payloads ---- */
 
 Test(mail_checks, a_wrong_payload_is_dead_and_names_its_field)
@@ -158,7 +194,8 @@ Test(mail_checks, a_wrong_payload_is_dead_and_names_its_field)
         {REPLY, "{\"post_id\": 0, \"watched_id\": 1}", "post_id"},
         {REPLY, "{\"post_id\": \"1\", \"watched_id\": 1}", "post_id"},
         {REPLY, "{\"post_id\": 1, \"watched_id\": 1.5}", "watched_id"},
-        {REPLY, "{\"post_id\": 1, \"watched_id\": 1, \"user_id\": 2}", "user_id"},
+        {REPLY, "{\"post_id\": 1, \"watched_id\": 1, \"user_id\": 0}", "user_id"},
+        {REPLY, "{\"post_id\": 1, \"watched_id\": 1, \"actor_id\": 2}", "actor_id"},
         {REPLY, "[]", "object"},
         {REPLY, "{", ""},
         {PRIVATE, "{\"thread_id\": 1, \"user_id\": 2}", "actor_id"},

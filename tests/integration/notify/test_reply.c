@@ -18,11 +18,12 @@ IN_BOTH(tells_each_watcher_once)
     stage_must_notify(s, post, 3, 2);
     stage_must_have_told(s, post, "7 8 9");
     stage_must_child(s->driver, 0, "mail.reply",
-                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, by_mail),
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, by_mail),
                      fmt("mail.reply:%lld:7", post));
-    stage_must_child(s->driver, 1, "mail.reply",
-                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, also_by_mail),
-                     fmt("mail.reply:%lld:9", post));
+    stage_must_child(
+        s->driver, 1, "mail.reply",
+        fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":9}", post, also_by_mail),
+        fmt("mail.reply:%lld:9", post));
     cr_assert_str_empty(s->driver->child_queue[0]);
     cr_assert_eq(pg_int(s->pg,
                         "SELECT count(*) FROM misago_notifications_notification n"
@@ -48,7 +49,7 @@ IN_BOTH(tells_nobody_twice_and_names_the_unread_again)
     stage_read(s, 1, 8);
     stage_must_notify(s, post, 0, 1);
     stage_must_child(s->driver, 0, "mail.reply",
-                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, watch),
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, watch),
                      fmt("mail.reply:%lld:7", post));
     stage_must_have_told(s, post, "7 8");
 }
@@ -75,7 +76,7 @@ IN_BOTH(tells_the_others_once_the_post_is_approved)
     stage_must_notify(s, post, 2, 1);
     stage_must_have_told(s, post, "7 8 9");
     stage_must_child(s->driver, 0, "mail.reply",
-                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, by_mail),
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":8}", post, by_mail),
                      fmt("mail.reply:%lld:8", post));
 }
 
@@ -91,7 +92,7 @@ IN_BOTH(sends_mail_if_any_of_several_watches_asks_for_it)
 
     stage_must_notify(s, post, 1, 1);
     stage_must_child(s->driver, 0, "mail.reply",
-                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, unread),
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, unread),
                      fmt("mail.reply:%lld:7", post));
 }
 
@@ -162,7 +163,7 @@ IN_BOTH(sends_one_mail_to_who_watches_twice)
 
     stage_must_notify(s, post, 2, 1);
     stage_must_child(s->driver, 0, "mail.reply",
-                     fmt("{\"post_id\":%lld,\"watched_id\":%lld}", post, by_mail),
+                     fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, by_mail),
                      fmt("mail.reply:%lld:7", post));
     stage_must_have_told(s, post, "7 8");
 }

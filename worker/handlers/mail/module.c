@@ -2,9 +2,11 @@
 /*
  * mail: sends the forum's notification mails.
  *
- *   mail.reply           {"post_id": n, "watched_id": n}               a new reply in a watched
- * thread mail.private_thread  {"thread_id": n, "user_id": n, "actor_id": n}  added to a private
- * thread
+ *   mail.reply           {"post_id": n, "watched_id": n, "user_id": n}
+ *                        a new reply in a watched thread; the user, who may be left out, is for
+ *                        when that watch is gone and the user has another one: after a merge
+ *   mail.private_thread  {"thread_id": n, "user_id": n, "actor_id": n}
+ *                        added to a private thread
  *
  * A mail cannot be rolled back. What keeps it from being sent twice is the record of those
  * accepted, looked at first and written right after the server's 250. Whoever dies between the two
@@ -136,6 +138,7 @@ static bool read_request(struct run *run)
     } else {
         r->post_id = payload_id(&p, "post_id");
         r->watched_id = payload_id(&p, "watched_id");
+        r->user_id = payload_int(&p, "user_id", 1, 0);
     }
     ok = payload_finish(&p);
     if (!ok) {

@@ -51,10 +51,10 @@ static enum store_outcome probe(struct store *s, PGconn *conn, struct pg_failure
     return STORE_UNKNOWN;
 }
 
-static enum store_outcome lock(PGconn *conn, const char *sql, const char *const *params,
+static enum store_outcome lock(PGconn *conn, const char *sql, int n, const char *const *params,
                                struct store_facts *facts, struct pg_failure *why)
 {
-    PGresult *r = pg_query(conn, sql, 2, params, why);
+    PGresult *r = pg_query(conn, sql, n, params, why);
     enum store_outcome outcome = STORE_OK;
 
     if (!r) {
@@ -100,17 +100,17 @@ static void take_row(struct store_facts *facts, PGresult *r)
     };
 }
 
-static enum store_outcome load(PGconn *conn, const char *sql, int n, const char *const *params,
+static enum store_outcome load(PGconn *conn, const char *sql, const char *const *params,
                                struct store_facts *facts, struct pg_failure *why)
 {
-    PGresult *r = pg_query(conn, sql, n, params, why);
+    PGresult *r = pg_query(conn, sql, 3, params, why);
 
     if (!r) {
         return STORE_FAILED;
     }
     if (PQntuples(r) == 0) {
         PQclear(r);
-        facts->skip = "the user is gone";
+        facts->skip = "the user is gone"; /* or, of a reply, no longer watches since the lock */
         return STORE_SKIP;
     }
     take_row(facts, r);
@@ -133,15 +133,15 @@ enum store_outcome store_load(struct store *s, PGconn *conn, const struct store_
     sql = s->version == FORUM_039 ? &store_sql_039 : &store_sql_040;
     write_number(numbers[0], request->is_private ? request->thread_id : request->post_id);
     write_number(numbers[1], request->is_private ? request->user_id : request->watched_id);
-    write_number(numbers[2], request->actor_id);
+    write_number(numbers[2], request->is_private ? request->actor_id : request->user_id);
     if (!pg_run(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", why)) {
         return STORE_FAILED;
     }
-    outcome =
-        lock(conn, request->is_private ? sql->lock_private : sql->lock_reply, params, facts, why);
+    outcome = request->is_private ? lock(conn, sql->lock_private, 2, params, facts, why)
+                                  : lock(conn, sql->lock_reply, 3, params, facts, why);
     if (outcome == STORE_OK) {
-        outcome = request->is_private ? load(conn, sql->load_private, 3, params, facts, why)
-                                      : load(conn, sql->load_reply, 2, params, facts, why);
+        outcome = load(conn, request->is_private ? sql->load_private : sql->load_reply, params,
+                       facts, why);
     }
     if (outcome == STORE_FAILED && pg_is_schema_mismatch(why)) {
         s->version = FORUM_UNKNOWN; /* the forum was upgraded meanwhile: look again */

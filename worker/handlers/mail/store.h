@@ -37,7 +37,7 @@ struct store_request {
     int64_t post_id; /* mail.reply */
     int64_t watched_id;
     int64_t thread_id; /* mail.private_thread */
-    int64_t user_id;
+    int64_t user_id;   /* of a reply: 0 where the job does not say */
     int64_t actor_id;
 };
 
@@ -71,8 +71,8 @@ struct store_facts {
 };
 
 /*
- * Opens the transaction, takes the right to send this mail, which ends with it, and reads the facts.
- * *facts is to be freed, and store_leave() to be called, whatever the outcome.
+ * Opens the transaction, takes the right to send this mail, which ends with it, and reads the
+ * facts. *facts is to be freed, and store_leave() to be called, whatever the outcome.
  */
 enum store_outcome store_load(struct store *s, struct pg_conn *conn,
                               const struct store_request *request, struct store_facts *facts,

@@ -14,10 +14,17 @@
 #define WHILE_WE_IDLE                                                                              \
     "pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)"
 
+/* The watch that the job names; where a merge of threads left its user another one, that one. */
+#define WATCH                                                                                      \
+    "(SELECT w.id FROM misago_notifications_watchedthread w WHERE w.id = $2::bigint"               \
+    " OR w.user_id = $3::bigint AND w.thread_id ="                                                 \
+    "   (SELECT p.thread_id FROM misago_threads_post p WHERE p.id = $1::bigint)"                   \
+    " ORDER BY w.id <> $2::bigint, NOT w.send_emails, w.id LIMIT 1)"
+
 #define LOCK_REPLY                                                                                 \
     "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended("                     \
     "'jobq mail.reply ' || $1::text || ' ' || w.user_id, 0)), " WHILE_WE_IDLE                      \
-    " FROM misago_notifications_watchedthread w WHERE w.id = $2::bigint"
+    " FROM misago_notifications_watchedthread w WHERE w.id = " WATCH
 
 #define LOCK_PRIVATE                                                                               \
     "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended("                     \
@@ -86,7 +93,7 @@
     "   WHERE c.id = t.category_id AND root.special_role = 'private_threads') AS is_private"       \
     "   OFFSET 0) k"                                                                               \
     NOTIFICATION("post_id = $1::bigint AND verb = '" verb "'")                                     \
-    " WHERE w.id = $2::bigint"
+    " WHERE w.id = " WATCH
 
 #define LOAD_PRIVATE(verb, members)                                                                \
     "SELECT CASE"                                                                                  \

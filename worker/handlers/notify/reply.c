@@ -78,13 +78,14 @@ static enum attempt attempt_reply(void *ctx, struct pg_failure *why)
 
 static int enqueue_mails(struct reply *r)
 {
-    char payload[96];
+    char payload[128];
     char key[96];
 
     for (int i = 0; i < PQntuples(r->mails); i++) {
-        text_format(payload, sizeof(payload), "{\"post_id\":%s,\"watched_id\":%s}", r->post_id,
-                    PQgetvalue(r->mails, i, 0));
-        text_format(key, sizeof(key), "mail.reply:%s:%s", r->post_id, PQgetvalue(r->mails, i, 1));
+        const char *user = PQgetvalue(r->mails, i, 1);
+        text_format(payload, sizeof(payload), "{\"post_id\":%s,\"watched_id\":%s,\"user_id\":%s}",
+                    r->post_id, PQgetvalue(r->mails, i, 0), user);
+        text_format(key, sizeof(key), "mail.reply:%s:%s", r->post_id, user);
         if (!work_enqueue_mail(&r->work, "mail.reply", payload, key)) {
             return JOBQ_RETRY;
         }
