@@ -35,7 +35,7 @@ from environment import Environment, Failed  # pylint: disable=wrong-import-posi
 # What installs, starts or builds on the reader's own machine. scripts/test, scripts/test-packages and CI run it.
 NOT_RUN = ("apt apt-get systemctl systemd-analyze systemd-creds journalctl docker podman editor sudo scripts/package "
            "scripts/test scripts/test-packages scripts/quickstart cmake ctest build/dev/tests/unit_base tests/lint/generated.sh "
-           "install cp").split()
+           "install cp celery").split()
 LANGUAGES = "sh text c python conf json sql yaml".split()
 DOCUMENTS = ("README.md", "docs/*.md", "contrib/*/README.md")
 BLOCK_SECONDS = 60
