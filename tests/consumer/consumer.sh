@@ -25,7 +25,7 @@ libdir=$(dirname "$(find "$root" -name libjobq.a)")
 [ -e "$libdir/libjobq.so.0" ] || fail "no libjobq.so.0"
 [ -e "$libdir/libjobq.so" ] || fail "no libjobq.so"
 [ -e "$root/include/jobq/jobq.h" ] || fail "no jobq/jobq.h"
-left=$(find "$root" -type f ! -path "$root/include/jobq/*.h" ! -name 'libjobq*' ! -name 'jobq*.cmake' ! -name jobq.pc)
+left=$(find "$root" -type f ! -path "$root/include/jobq/*.h" ! -name 'libjobq*' ! -name 'jobq*.cmake' ! -name jobq.pc ! -path "$root/share/man/man[37]/*")
 [ -z "$left" ] || fail "installed besides: $left"
 
 # ---- what is exported ----

@@ -107,8 +107,8 @@ Test(jobctl_worker, what_is_told_in_another_form_is_not_told)
         "{\"v\":2,\"host\":\"no\",\"pid\":1}",
         "{\"v\":1,\"host\":7,\"pid\":\"x\",\"jobs\":7,\"minute\":[],\"rss\":-4,\"at\":\"\"}",
         "{\"v\":1,\"jobs\":[7,null,{},{\"id\":7,\"started\":\"x\"}],\"jobs_more\":-7}",
-        "{\"v\":1,\"rss\":9223372036854775807,\"executors_rss\":9223372036854775807,\"since\":"
-        "-9223372036854775807,\"minute\":{\"runs\":0,\"run_ms\":7}}",
+        ("{\"v\":1,\"rss\":9223372036854775807,\"executors_rss\":9223372036854775807,\"since\":"
+         "-9223372036854775807,\"minute\":{\"runs\":0,\"run_ms\":7}}"),
         "{\"v\":1,\"host\":\"\\u001b[31m\\u202e\",\"state\":\"\\u0007\",\"running\":7,\"more\":{}}",
     };
     done(redis_do(redis, "HSET jobq:queues mail 1"));
