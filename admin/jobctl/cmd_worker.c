@@ -25,6 +25,8 @@ static int read_workers(struct session *s, const char *queue, struct worker_rows
 
 /* ---- list ---- */
 
+#define WIDE_COLUMNS 132
+
 int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err)
 {
     static const struct out_column columns[] = {
@@ -42,8 +44,18 @@ int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err)
         {"memory_bytes", "MEMORY", OUT_SIZE},
         {"idle_ms", "IDLE", OUT_DURATION},
     };
-    static const struct out_section section = {"workers", columns, ARRAY_LEN(columns),
-                                               "no workers"};
+    /* What 80 columns have room for. */
+    static const struct out_column few[] = {
+        {"worker", "WORKER", OUT_TEXT},       {"state", "STATE", OUT_STATE},
+        {"work", "WORK", OUT_STATE},          {"executors_busy", "BUSY", OUT_NUMBER},
+        {"executors", "OF", OUT_NUMBER},      {"succeeded_per_minute", "DONE/MIN", OUT_NUMBER},
+        {"memory_bytes", "MEMORY", OUT_SIZE},
+    };
+    static const struct out_section sections[] = {
+        {"workers", columns, ARRAY_LEN(columns), "no workers"},
+        {"workers", few, ARRAY_LEN(few), "no workers"},
+    };
+    bool narrow = s->out.columns > 0 && s->out.columns < WIDE_COLUMNS;
     struct worker_rows w = {0};
     int rc = read_workers(s, args_value(a, "queue"), &w, err);
     if (rc != JOBQ_OK)
@@ -55,7 +67,7 @@ int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err)
         json_object_set_new(row, "running", json_integer(n));
         json_object_del(row, "running_more");
     }
-    return out_show(&s->out, json_pack("{s:o}", "workers", w.rows), &section, 1, err);
+    return out_show(&s->out, json_pack("{s:o}", "workers", w.rows), &sections[narrow], 1, err);
 }
 
 /* ---- show ---- */

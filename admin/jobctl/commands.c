@@ -233,7 +233,7 @@ const struct command command_table[] = {
      "what\n"
      "it says itself: ready, not ready (worker show tells why) or draining; rates are of the last "
      "minute, MEMORY is\n"
-     "that of jobd and its executors.",
+     "that of jobd and its executors. A narrow terminal gets fewer columns.",
      .run = cmd_worker_list},
     {"worker show", OPERANDS(NEEDED("WORKER", WORKER)), NULL,
      "One worker: its executors, its running jobs, rates and memory",

@@ -11,6 +11,7 @@
 
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/session.h"
+#include "admin/jobctl/term.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -30,6 +31,10 @@ static int run(const struct args *a, struct session *s, jobq_err *err)
     s->out.json = args_has(a, "json");
     s->out.colour = !args_has(a, "no-color") && (no_color == NULL || *no_color == '\0') &&
                     isatty(STDOUT_FILENO);
+    if (isatty(STDOUT_FILENO)) {
+        unsigned lines;
+        term_size(STDOUT_FILENO, &s->out.columns, &lines);
+    }
     if (!a->command->alone)
         rc = settings_load(a, (const char *const *)environ, &s->settings, err);
     return rc == JOBQ_OK ? a->command->run(s, a, err) : rc;

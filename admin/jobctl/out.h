@@ -28,6 +28,7 @@ struct out {
     FILE *file;
     bool json;
     bool colour;
+    unsigned columns; /* of the terminal that is written to; 0: it is none */
 };
 
 /* How a value is shown to people; JSON has it plain (ms, bytes, true). */

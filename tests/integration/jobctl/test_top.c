@@ -146,7 +146,7 @@ static void set_size(unsigned short columns, unsigned short lines)
     cr_assert_eq(ioctl(screen.master, TIOCSWINSZ, &size), 0);
 }
 
-static void open_top(unsigned short columns, unsigned short lines)
+static void open_program(unsigned short columns, unsigned short lines, const char *const *argv)
 {
     struct winsize size = {.ws_col = columns, .ws_row = lines};
     memset(&screen, 0, sizeof(screen));
@@ -154,10 +154,16 @@ static void open_top(unsigned short columns, unsigned short lines)
     screen.pid = forkpty(&screen.master, NULL, NULL, &size);
     if (screen.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execl(program, "jobctl", "top", "--interval", "100ms", (char *)NULL);
+        execv(program, (char *const *)(uintptr_t)argv);
         _exit(99);
     }
     cr_assert(screen.pid > 0);
+}
+
+static void open_top(unsigned short columns, unsigned short lines)
+{
+    open_program(columns, lines,
+                 (const char *const[]){"jobctl", "top", "--interval", "100ms", NULL});
 }
 
 /* Reads what is there; keeps the last whole picture, without its sequences. */
@@ -355,4 +361,20 @@ Test(jobctl_top, keeps_the_picture_while_redis_is_gone)
     press("q");
     wait_ended();
     cr_assert(WIFEXITED(ended) && WEXITSTATUS(ended) == 0, "%x", ended);
+}
+
+/* worker list is looked at in the same terminals. */
+Test(jobctl_top, worker_list_has_the_columns_that_a_terminal_has_room_for)
+{
+    static const char *const argv[] = {"jobctl", "--no-color", "worker", "list", NULL};
+    for (int wide = 0; wide < 2; wide++) {
+        open_program(wide ? 200 : 80, 24, argv);
+        wait_ended();
+        cr_assert(WIFEXITED(ended) && WEXITSTATUS(ended) == 0, "%x: %s", ended, screen.seen);
+        const char *end = strchr(screen.seen, '\r');
+        cr_assert(end != NULL && end - screen.seen <= (wide ? 200 : 80), "%s", screen.seen);
+        cr_assert_eq(strstr(screen.seen, "HOST") != NULL, wide, "%s", screen.seen);
+        cr_assert(strstr(screen.seen, "web-4f2a-77-aa") != NULL, "%s", screen.seen);
+        close(screen.master);
+    }
 }
