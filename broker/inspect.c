@@ -217,9 +217,12 @@ static int read_lane(const struct redisReply *length, const struct redisReply *g
         entry_id_parse(last->str, last->len, after) != JOBQ_OK)
         return error_set(err, JOBQ_EPROTO, "XINFO GROUPS %s tells no last-delivered-id", key);
     out->claimed = ask_field_count(group, "pending", 0);
+    int64_t most = MAX(entries - out->claimed, 0);
     int64_t lag = ask_field_count(group, "lag", -1);
-    out->waiting = lag >= 0 ? lag : MAX(entries - out->claimed, 0);
-    out->exact = lag >= 0 || out->waiting == 0;
+    /* A Redis started again from its AOF, or once a replica, counts too many as not delivered. */
+    bool known = lag >= 0 && lag <= most;
+    out->waiting = known ? lag : most;
+    out->exact = known || most == 0;
     return JOBQ_OK;
 }
 

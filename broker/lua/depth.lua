@@ -10,13 +10,13 @@ local function field(reply, name)
   end
 end
 
--- The group's own count where Redis knows it; else all less those that somebody holds.
+-- The group's own count where Redis knows it, but never more than all less those that somebody holds: a Redis that was
+-- started again from its AOF, or was a replica, counts much of what was delivered before as not delivered.
 local function waiting(lane)
   local groups = redis.pcall('XINFO', 'GROUPS', lane)
   if groups.err or not groups[1] then return redis.call('XLEN', lane), '-' end
-  local lag = field(groups[1], 'lag')
-  return lag or math.max(redis.call('XLEN', lane) - field(groups[1], 'pending'), 0),
-    '(' .. field(groups[1], 'last-delivered-id')
+  local most = math.max(redis.call('XLEN', lane) - field(groups[1], 'pending'), 0)
+  return math.min(field(groups[1], 'lag') or most, most), '(' .. field(groups[1], 'last-delivered-id')
 end
 
 local reply = {'OK'}

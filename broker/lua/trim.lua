@@ -75,8 +75,10 @@ local function trim(lane, ids, first, final)
   local length = redis.call('XLEN', lane)
   if length <= KEPT then return end
   local group = lane_group(lane)
-  -- Redis gives no lag where it cannot know it: then all that is not pending counts.
-  local over = length - group['pending'] - (group['lag'] or 0) - KEPT
+  -- Redis gives no lag where it cannot know it, and may give one that cannot be: then all that is not pending counts.
+  local over = length - group['pending'] - KEPT
+  local lag = group['lag'] or 0
+  if lag <= length - group['pending'] then over = over - lag end
   if over <= 0 then return end
   local last = group['last-delivered-id']
   local done = {}

@@ -78,6 +78,29 @@ Test(depth, counts_on_when_entries_were_deleted)
     expect(0, 0, 0, 0);
 }
 
+/* What a restart from the AOF leaves behind: the group is where it was, but Redis counts as if it
+ * had read less. */
+static void forget_reading(enum lane lane, int read)
+{
+    shard_run(&s, "XGROUP SETID %s jobq %llu-%llu ENTRIESREAD %d", s.k.lanes[lane],
+              (unsigned long long)t.job[t.n - 1].entry.ms,
+              (unsigned long long)t.job[t.n - 1].entry.seq, read);
+}
+
+Test(depth, is_not_misled_by_a_count_from_before_a_restart)
+{
+    for (uint64_t n = 0; n < 50; n++)
+        add_job(&s, LANE_NORMAL, n, NULL);
+    take(&s, "a", LANE_NORMAL, 50, &t);
+    forget_reading(LANE_NORMAL, 1);
+    expect(0, 0, 0, 0);
+    for (uint64_t n = 50; n < 53; n++)
+        add_job(&s, LANE_NORMAL, n, NULL);
+    expect(0, 0, 3, 0);
+    take(&s, "a", LANE_NORMAL, 2, &t);
+    expect(0, 0, 1, 0);
+}
+
 Test(depth, counts_what_is_kept_elsewhere)
 {
     enum claim_fate fate;

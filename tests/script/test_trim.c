@@ -106,6 +106,29 @@ Test(trim, bounds_it_where_redis_tells_no_lag)
     cr_assert_eq(t.n, 500, "not one waiting job was deleted");
 }
 
+/* Started again from its AOF, Redis counts as waiting what was delivered long ago. */
+Test(trim, bounds_it_where_redis_tells_too_much_lag)
+{
+    char text[ENTRY_ID_TEXT_SIZE];
+    uint64_t n = 5001;
+
+    add_many(LANE_NORMAL, 0, 5001);
+    for (int round = 0; round < 5; round++) {
+        take(&s, "b", LANE_NORMAL, 1000, &t);
+        ack_all("b", &t);
+    }
+    take(&s, "a", LANE_NORMAL, 1, &t);
+    entry_id_format(&t.job[0].entry, text);
+    shard_run(&s, "XGROUP SETID %s jobq %s ENTRIESREAD 1", s.k.lanes[LANE_NORMAL], text);
+    for (int round = 0; round < 90; round++) {
+        add_many(LANE_NORMAL, n, 64);
+        n += 64;
+        take(&s, "b", LANE_NORMAL, 64, &t);
+        ack_all("b", &t);
+        cr_assert_leq(length(LANE_NORMAL), 1 + KEPT);
+    }
+}
+
 /* Entries that somebody else acknowledged (or a group that was lost) are worked off from the head,
  * 100 a call. */
 Test(trim, works_off_an_old_excess_a_hundred_at_a_time)

@@ -84,6 +84,26 @@ Test(jobctl_queue, show_tells_of_lanes_and_partitions)
     run_free(&r);
 }
 
+/* Started again from its AOF, Redis takes what was delivered before for waiting. */
+Test(jobctl_queue, list_counts_nothing_that_a_restarted_redis_makes_up)
+{
+    fill(redis, 200, &(struct fill){.stream = "ready:normal", .type = "n"}, NULL);
+    done(redis_do(redis, "XGROUP CREATE jobq:{mail:0}:ready:normal jobq 0"));
+    done(redis_do(redis, "XREADGROUP GROUP jobq w COUNT 200 NOACK"
+                         " STREAMS jobq:{mail:0}:ready:normal >"));
+    done(redis_do(redis, "XTRIM jobq:{mail:0}:ready:normal MAXLEN 0"));
+    done(redis_do(redis, "XGROUP SETID jobq:{mail:0}:ready:normal jobq $ ENTRIESREAD 0"));
+    for (int waiting = 0; waiting <= 7; waiting += 7) {
+        fill(redis, (size_t)waiting, &(struct fill){.stream = "ready:normal", .type = "n"}, NULL);
+        struct run r = JOBCTL("queue", "list", "--json");
+        expect(&r, 0, NULL);
+        const json_t *queue = json_array_get(member(&r, "queues"), 0);
+        cr_assert(json_is_integer(json_object_get(queue, "waiting")), "%s", r.out);
+        cr_assert_eq(json_integer_value(json_object_get(queue, "waiting")), waiting, "%s", r.out);
+        run_free(&r);
+    }
+}
+
 /* "type:state" of each row, space-separated, in a buffer of fmt(). */
 static const char *rows_of(const struct run *r)
 {
