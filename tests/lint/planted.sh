@@ -41,6 +41,7 @@ must_fail banned broker/a.c '/* a\n comment */ int i = printf("x");'
 must_fail headers worker/a.h 'struct s { uint32_t n; };'
 must_fail headers include/jobq/g.h 'int f(size_t n);'
 must_fail docs README.md 'See `base/nowhere.c`.'
+must_fail docs README.md 'See [this](#nowhere).'
 long=$(awk 'BEGIN { for (i = 0; i < 801; i++) printf "int i%d;\\n", i }')
 must_fail size base/a.c "$long"
 must_fail size base/a.c "int f(int x)\n{\n$(awk 'BEGIN { for (i = 0; i < 121; i++) printf "x++;\\n" }')}"
