@@ -58,10 +58,11 @@ class Environment:
             self.end()
             raise
 
-    def daemon(self, *command, **options):
-        with open(self.log, "ab") as log:
-            started = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True, **options)
+    def daemon(self, *command, log=None, **options):
+        """Ends with us, however we end."""
+        with open(log or self.log, "ab") as out:
+            started = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *(str(c) for c in command)],
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **options)
         self.running.append(started)
         return started
 
@@ -71,15 +72,17 @@ class Environment:
             raise Failed("PostgreSQL is not installed: apt-get install postgresql")
         where = self.root / "pg"
         where.mkdir()
-        self.pg_bin, self.pg, user = binaries[-1].parent, where, {}
+        self.pg_bin, self.pg, user = binaries[-1].parent, where, []
         if os.getuid() == 0:  # PostgreSQL refuses to run as root
             names = {p.pw_name for p in pwd.getpwall()}
             who = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
             os.chown(where, who.pw_uid, who.pw_gid)
-            user = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-        run(self.pg_bin / "initdb", "-D", where / "data", "-U", "jobq", "--auth=trust", "--encoding=UTF8",
-            "--locale=C.UTF-8", "--no-sync", cwd=where, **user)
-        self.daemon(self.pg_bin / "postgres", "-D", where / "data", "-k", where, "-h", "", "-c", "fsync=off", cwd=where, **user)
+            user = ["--reuid", who.pw_uid, "--regid", who.pw_gid, "--clear-groups"]
+        run(*(["setpriv", *user] if user else []), self.pg_bin / "initdb", "-D", where / "data", "-U", "jobq",
+            "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", cwd=where)
+        # One call for both: a change of user clears the signal.
+        self.daemon(*user, self.pg_bin / "postgres", "-D", where / "data", "-k", where, "-h", "",
+                    "-c", "fsync=off", cwd=where)
         wait_until("PostgreSQL", lambda: self.sql("select 1", "postgres", check=False) == "1\n", self.log)
         self.sql("create database forum_fixture", "postgres")
         run(self.source / "contrib/forum/fixture/load.sh", f"host={where} dbname=forum_fixture user=jobq",
@@ -95,11 +98,9 @@ class Environment:
     def start_mail(self):
         (self.root / "spool").mkdir()
         log = self.root / "mail.log"
-        with open(log, "wb") as out:
-            # Debian's own: another python3 in the PATH does not know its modules.
-            self.running.append(subprocess.Popen(
-                ["/usr/bin/python3", "-u", self.source / "contrib/forum/smtp_server.py", "--spool", self.root / "spool"],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True))
+        # Debian's own: another python3 in the PATH does not know its modules.
+        self.daemon("/usr/bin/python3", "-u", self.source / "contrib/forum/smtp_server.py", "--spool",
+                    self.root / "spool", log=log)
         ready = lambda: next((x for x in log.read_text().splitlines() if x.startswith("ready ")), None)
         wait_until("the mail server", ready, log)
         self.mail_port = ready().split()[1]
