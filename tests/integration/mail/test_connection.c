@@ -240,6 +240,25 @@ static bool has_looked_again(void *ctx)
     return smtp_events(w->d->smtp, " connect") > w->connects;
 }
 
+/* A server that says so whenever it hears one recipient: that mail must come to an end. Where it is
+ * known to be out of order, no mail is to blame. */
+Test(mail_connection, counts_an_attempt_for_who_is_first_told_that_the_server_is_out_of_order)
+{
+    struct desk *d = desk_new("0.39", NULL);
+    struct brake_wait w = {d, 1, false};
+
+    desk_open(d, NULL);
+    smtp_rules(d->smtp, "rcpt reader-2@ * 451 4.3.0 lookup failed\n");
+    desk_expect(d, 2, JOBQ_RETRY, "out of order: 451 4.3.0");
+    cr_assert_eq(d->mail->delay_ms, -1, "by the backoff, which grows");
+    desk_expect(d, 4, JOBQ_SNOOZE, "given a rest");
+    smtp_rules(d->smtp, "rcpt * * 451 4.3.0 disk full\n");
+    cr_assert(wait_until(patience_ms(30000), has_looked_again, &w));
+    cr_assert(strstr(d->mail->text, "out of order: 451 4.3.0 disk full"), "%s", d->mail->text);
+    cr_assert_geq(d->mail->delay_ms, 1000);
+    desk_free(d);
+}
+
 /* While a server is out of order one mail at a time is tried, not each. */
 Test(mail_connection, is_given_a_rest_while_the_server_is_out_of_order)
 {

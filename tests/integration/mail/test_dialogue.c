@@ -111,7 +111,7 @@ Test(mail_dialogue, is_refused_at_each_step)
         {"rcpt * * 550 5.1.1 no such user", JOBQ_DEAD, "recipient: 550 5.1.1 no such user", false,
          false},
         {"rcpt * * 450 4.2.1 greylisted", JOBQ_RETRY, "450 4.2.1", false, false},
-        {"rcpt * * 451 4.3.2 not now", JOBQ_SNOOZE, "451", false, false},
+        {"rcpt * * 451 4.3.2 not now", JOBQ_RETRY, "out of order: 451", false, false},
         {"rcpt * * 554 5.7.1 Relay access denied", JOBQ_SNOOZE, "does not relay", true, false},
         {"rcpt * * 550 5.7.8 log in", JOBQ_SNOOZE, "login", true, false},
         {"rcpt * * 421 closing", JOBQ_SNOOZE, "421", false, false},
@@ -120,7 +120,7 @@ Test(mail_dialogue, is_refused_at_each_step)
         {"data * * 421 closing", JOBQ_SNOOZE, "421", false, false},
         {"end * * 554 5.7.1 spam", JOBQ_DEAD, "message: 554 5.7.1 spam (at the end", false, false},
         {"end * * 451 4.7.1 greylisted", JOBQ_RETRY, "451", false, false},
-        {"end * * 452 4.3.1 disk full", JOBQ_SNOOZE, "452", false, false},
+        {"end * * 452 4.3.1 disk full", JOBQ_RETRY, "out of order: 452", false, false},
         {"end * * 550 5.7.60 not as him", JOBQ_SNOOZE, "sender", true, false},
         {"end * * 421 4.3.0 closing", JOBQ_SNOOZE, "421", false, false},
     };

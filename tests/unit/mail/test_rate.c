@@ -177,6 +177,44 @@ Test(brake, sends_one_to_look_after_ever_longer_pauses)
     cr_assert_eq(brake_pull(&w->brake, ticket, now), BRAKE_FIRST_US, "it began anew");
 }
 
+Test(brake, asks_less_often_how_the_look_went_the_longer_it_was_out_of_order)
+{
+    struct words *w = new_words();
+    uint64_t ticket, other;
+    int64_t now = 100 * S, pause;
+
+    cr_assert_eq(brake_ask(&w->brake, 30 * S, now, &ticket), 0);
+    cr_assert(brake_was_free(ticket));
+    for (int i = 0; i < 12; i++) {
+        int64_t soon;
+
+        pause = brake_pull(&w->brake, ticket, now);
+        now += pause;
+        soon = pause / 4 < S ? S : pause / 4 > 30 * S ? 30 * S : pause / 4;
+        cr_assert_eq(brake_ask(&w->brake, 30 * S, now, &ticket), 0);
+        cr_assert_not(brake_was_free(ticket));
+        cr_assert_eq(brake_ask(&w->brake, 30 * S, now, &other), soon);
+    }
+}
+
+/* Thousands wait for the same moment: the last milliseconds before it are not spent on asking. */
+Test(brake, spreads_those_who_wait_over_a_second_at_least)
+{
+    static const int64_t least[] = {0, 1, 999, 1000, 2000, 300000};
+
+    for (size_t i = 0; i < sizeof(least) / sizeof(least[0]); i++) {
+        int64_t soonest = INT64_MAX, latest = 0;
+
+        for (uint32_t random = 0; random < 700000; random++) {
+            int64_t ms = wait_about(least[i], random);
+            soonest = ms < soonest ? ms : soonest;
+            latest = ms > latest ? ms : latest;
+        }
+        cr_assert_eq(soonest, least[i]);
+        cr_assert_eq(latest, least[i] < 1000 ? least[i] + 1000 : 2 * least[i]);
+    }
+}
+
 /* Eight were on their way when the server failed: that is one failure. */
 Test(brake, counts_one_failure_of_many_who_met_it)
 {

@@ -98,13 +98,12 @@ static void alert(const struct run *run, const char *format, ...)
     run->host->log(run->host->ctx, JOBQ_LOG_ERROR, text);
 }
 
-/* Between least and twice that: those who wait for the same thing do not all come at once. */
 static void delay_about(const struct run *run, int64_t least_ms)
 {
     uint32_t random = 0;
 
     (void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    run->host->set_delay(run->host->ctx, least_ms + (int64_t)(random % (uint32_t)(least_ms + 1)));
+    run->host->set_delay(run->host->ctx, wait_about(least_ms, random));
 }
 
 static int hold(const struct run *run, const char *why)
@@ -217,6 +216,10 @@ static int judge(struct run *run, const struct smtp_result *r, uint64_t ticket)
         pause_us = brake_pull(mail->brake, ticket, now_us());
         if (v.kind == VERDICT_BROKEN) {
             alert(run, "no mail can be sent: %s: %s", v.why, what);
+        }
+        /* Were one recipient enough to make it say so, that mail would come back for ever. */
+        if (v.may_be_own && brake_was_free(ticket)) {
+            return answer(run, JOBQ_RETRY, "%s: %s", v.why, what);
         }
         delay_about(run, pause_us / 1000);
     } else {

@@ -7,6 +7,7 @@
 
 #define COUNT_MAX 1000000L
 #define SLACK_US 1000000
+#define SPREAD_MS 1000
 
 bool rate_parse(const char *text, int64_t *interval_us)
 {
@@ -69,6 +70,13 @@ int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us)
     return 0;
 }
 
+int64_t wait_about(int64_t least_ms, uint32_t random)
+{
+    int64_t spread_ms = least_ms > SPREAD_MS ? least_ms : SPREAD_MS;
+
+    return least_ms + (int64_t)(random % (uint32_t)(spread_ms + 1));
+}
+
 /* ---- the brake: until << 8 | somebody looks << 7 | times pulled ---- */
 
 #define PULLS_MAX 0x7fu
@@ -81,15 +89,25 @@ static uint64_t brake_word(int64_t until_us, uint64_t pulls)
     return (uint64_t)until_us << 8 | (pulls < PULLS_MAX ? pulls : PULLS_MAX);
 }
 
+static int64_t pause_of(uint64_t pulls)
+{
+    int64_t pause_us = pulls < 20 ? BRAKE_FIRST_US << pulls : BRAKE_LONGEST_US;
+
+    return pause_us < BRAKE_LONGEST_US ? pause_us : BRAKE_LONGEST_US;
+}
+
 /* A pause longer than any we make is nobody's. */
 static int64_t time_left(uint64_t word, int64_t probe_us, int64_t now_us)
 {
     int64_t left_us = UNTIL(word) - now_us;
+    int64_t soon_us;
 
     if (PULLS(word) == 0 || left_us <= 0 || left_us > BRAKE_LONGEST_US + probe_us) {
         return 0;
     }
-    return (word & LOOKING) && left_us > BRAKE_FIRST_US ? BRAKE_FIRST_US : left_us;
+    soon_us = pause_of(PULLS(word) - 1) / 4;
+    soon_us = soon_us > BRAKE_FIRST_US ? soon_us : BRAKE_FIRST_US;
+    return (word & LOOKING) && left_us > soon_us ? soon_us : left_us;
 }
 
 int64_t brake_look(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us)
@@ -116,16 +134,18 @@ int64_t brake_pull(_Atomic uint64_t *brake, uint64_t ticket, int64_t now_us)
 {
     uint64_t was = ticket;
     uint64_t pulls = PULLS(ticket);
-    int64_t pause_us = pulls < 20 ? BRAKE_FIRST_US << pulls : BRAKE_LONGEST_US;
+    int64_t pause_us = pause_of(pulls);
 
-    if (pause_us > BRAKE_LONGEST_US) {
-        pause_us = BRAKE_LONGEST_US;
-    }
     if (!atomic_compare_exchange_strong(brake, &was, brake_word(now_us + pause_us, pulls + 1)) &&
         UNTIL(was) > now_us) {
         pause_us = UNTIL(was) - now_us;
     }
     return pause_us;
+}
+
+bool brake_was_free(uint64_t ticket)
+{
+    return PULLS(ticket) == 0;
 }
 
 void brake_release(_Atomic uint64_t *brake)

@@ -37,6 +37,10 @@ bool rate_parse(const char *text, int64_t *interval_us);
  */
 int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us);
 
+/* From least_ms to twice that, and over a second at least: those who wait for the same thing come
+ * back one by one, also when little of the wait is left. random: any number. */
+int64_t wait_about(int64_t least_ms, uint32_t random);
+
 /* ---- a brake: a server that is out of order is asked by one mail at a time, ever more rarely ----
  */
 
@@ -45,8 +49,8 @@ int64_t rate_take(const struct rate *r, int64_t interval_us, int64_t now_us);
 
 /*
  * 0: go. Otherwise how long to wait. After a pause the first to ask goes to look; until he has
- * found out, for probe_us at most, the others are told to ask again soon. *ticket is for
- * brake_pull().
+ * found out, for probe_us at most, the others are told to ask again soon: after a quarter of the
+ * last pause. *ticket is for brake_pull().
  */
 int64_t brake_ask(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us, uint64_t *ticket);
 
@@ -58,6 +62,9 @@ int64_t brake_look(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us);
  * Of several who went on the same ticket only the first one counts.
  */
 int64_t brake_pull(_Atomic uint64_t *brake, uint64_t ticket, int64_t now_us);
+
+/* Whether who got this ticket went while nothing was known to be wrong. */
+bool brake_was_free(uint64_t ticket);
 
 /* It took a mail, or refused one: it works. */
 void brake_release(_Atomic uint64_t *brake);

@@ -184,7 +184,9 @@ static struct verdict judge_4xx(const struct smtp_result *r)
         return verdict(VERDICT_BUSY, "the mail server does not want to talk to us now");
     }
     if (speaks_of_system(r)) {
-        return verdict(VERDICT_BUSY, "the mail server is out of order");
+        return (struct verdict){.kind = VERDICT_BUSY,
+                                .why = "the mail server is out of order",
+                                .may_be_own = r->step >= SMTP_RCPT};
     }
     return verdict(VERDICT_DEFERRED, r->step == SMTP_RCPT
                                          ? "the mail server refuses the recipient for now"

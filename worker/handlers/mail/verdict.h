@@ -9,6 +9,8 @@
  *   accepted                                           DONE
  *   the service is at fault: no connection, TLS,       SNOOZE, all mails wait; an alert
  *     login or sender refused, 421, out of order
+ *   out of order, once it has heard the recipient,     RETRY, all mails wait
+ *     though it has just been in order
  *   5xx to the recipient or the message                DEAD
  *   4xx to them                                        RETRY
  *   no clear answer                                    RETRY, under the same Message-ID
@@ -32,6 +34,7 @@ enum verdict_kind {
 struct verdict {
     enum verdict_kind kind;
     const char *why; /* constant; for people */
+    bool may_be_own; /* of VERDICT_BUSY: or only this mail, whose recipient it has heard by now */
 };
 
 struct verdict verdict_of(const struct smtp_result *r);
