@@ -180,7 +180,10 @@ Test(mail_connection, is_not_begun_without_time_and_ends_within_the_jobs)
 
     desk_open_with(d, "mail.deadline", "3600000");
     d->mail->soft_ms = 500;
-    desk_expect(d, 2, JOBQ_SNOOZE, "no time left");
+    desk_expect(d, 2, JOBQ_SNOOZE, "soft limit of its type is too short");
+    cr_expect_geq(d->mail->delay_ms, 30000, "not again and again");
+    cr_expect(strstr(d->mail->log, "3 no mail can be sent: the soft limit of mail.reply"), "%s",
+              d->mail->log);
     d->mail->soft_ms = 60000;
     d->mail->should_stop = true;
     desk_expect(d, 2, JOBQ_SNOOZE, "no time left");

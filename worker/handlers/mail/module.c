@@ -65,6 +65,7 @@ struct run {
     struct address to;
     struct bytes message;
     char id[HEADER_ID_MAX + 1];
+    int64_t started_ms;
 };
 
 /* ---- answers ---- */
@@ -237,16 +238,31 @@ static int rest(const struct run *run, int64_t wait_us)
 }
 
 /* Bounded by the option, and by what the job's own limits leave for it and for what follows. */
-static int64_t time_for_mail(const struct run *run)
+static int64_t time_for_mail(const struct run *run, int64_t at_ms)
 {
     int64_t left_ms = run->job->soft_ms;
-    int64_t now_ms = now_us() / 1000;
 
     if (left_ms == INT64_MAX) {
         return run->mail->options.deadline_ms;
     }
-    left_ms = (left_ms - now_ms) / 4 * 3;
+    left_ms = (left_ms - at_ms) / 4 * 3;
     return left_ms < run->mail->options.deadline_ms ? left_ms : run->mail->options.deadline_ms;
+}
+
+/* At once again where somebody else will run it; a limit that is too short stays so. */
+static int without_time(const struct run *run)
+{
+    if (time_for_mail(run, run->started_ms) < LEAST_MS) {
+        alert(run, "no mail can be sent: the soft limit of %s leaves less than %d ms for it",
+              run->job->type, LEAST_MS);
+        return hold(run, "the soft limit of its type is too short to send it");
+    }
+    if (run->host->should_stop(run->host->ctx)) {
+        run->host->set_delay(run->host->ctx, 0);
+    } else {
+        delay_about(run, LEAST_MS);
+    }
+    return answer(run, JOBQ_SNOOZE, "no time left to send it");
 }
 
 static int send_mail(struct run *run)
@@ -255,12 +271,11 @@ static int send_mail(struct run *run)
     const struct options *o = &mail->options;
     struct smtp_result result;
     uint64_t ticket = 0;
-    int64_t timeout_ms = time_for_mail(run);
+    int64_t timeout_ms = time_for_mail(run, now_us() / 1000);
     int64_t wait_us;
 
     if (timeout_ms < LEAST_MS || run->host->should_stop(run->host->ctx)) {
-        run->host->set_delay(run->host->ctx, 0);
-        return answer(run, JOBQ_SNOOZE, "no time left to send it");
+        return without_time(run);
     }
     wait_us = brake_ask(mail->brake, timeout_ms * 1000, now_us(), &ticket);
     if (wait_us > 0) {
@@ -324,7 +339,7 @@ static int load_and_send(struct run *run)
 
 static int run_mail(const jobq_job_view *job, const jobq_host *host, void *state)
 {
-    struct run run = {.job = job, .host = host, .mail = state};
+    struct run run = {.job = job, .host = host, .mail = state, .started_ms = now_us() / 1000};
     int64_t wait_us;
     int verdict;
 
