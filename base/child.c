@@ -40,7 +40,6 @@ struct plan {
     const struct child_spec *spec;
     pid_t parent;
     int failure_fd;
-    char oom_text[16];
 };
 
 static _Noreturn void give_up(int failure_fd, enum stage stage)
@@ -58,15 +57,6 @@ static void reset_signals(void)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void set_oom_score(const char *text)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    ssize_t written UNUSED = write(fd, text, strlen(text));
-    close(fd);
 }
 
 /* Marks all descriptors from 3 on to be closed by exec. */
@@ -127,8 +117,6 @@ static _Noreturn void become_program(const struct plan *p)
         _exit(127); /* it died before the line above: nobody is left to tell */
     if (setpgid(0, 0) != 0)
         give_up(failure_fd, STAGE_GROUP);
-    if (p->oom_text[0])
-        set_oom_score(p->oom_text);
     if (p->spec->nice != 0 && nice(p->spec->nice) == -1)
         (void)0; /* also the answer of one who is at -1 now */
     if (!arrange_fds(p->spec, &failure_fd))
@@ -214,8 +202,6 @@ int child_start(const struct child_spec *spec, struct child *out, jobq_err *err)
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set(err, JOBQ_EINTERNAL, "cannot make a pipe: %s", strerror(errno));
     plan.failure_fd = ends[1];
-    if (spec->oom_score_adj != 0)
-        snprintf(plan.oom_text, sizeof(plan.oom_text), "%d", spec->oom_score_adj);
     pid = fork_program(&plan);
     if (pid < 0) {
         rc = error_set(err, JOBQ_EINTERNAL, "cannot fork: %s", strerror(errno));

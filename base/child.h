@@ -26,8 +26,6 @@ struct child_spec {
     const char *const *env;        /* NULL-ended "NAME=value" list: the whole environment */
     const int (*fds)[2];           /* pairs: ours, theirs; 0-2 not named become /dev/null */
     size_t fd_count;               /* every other descriptor is closed */
-    int oom_score_adj;             /* written to /proc/self/oom_score_adj when not 0; failure
-                                    * ignored */
     int nice;                      /* this much nicer than we are; failure ignored */
 };
 

@@ -16,12 +16,10 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "worker/cells.h"
 #include "config/config.h"
+#include "worker/cells.h"
 #include "worker/executor_env.h"
 #include "worker/pool_private.h"
-
-#define OOM_SCORE 300 /* the kernel takes an executor before its jobd */
 
 void executor_free(struct executor *x)
 {
@@ -110,7 +108,6 @@ static int start_process(struct pool *p, struct executor *x, int theirs, int pag
         .env = env,
         .fds = fds,
         .fd_count = ARRAY_LEN(fds),
-        .oom_score_adj = OOM_SCORE,
         .nice = p->nice,
     };
     return child_start(&spec, &x->process, err);

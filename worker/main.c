@@ -9,6 +9,7 @@
 
 #include "base/child.h"
 #include "base/log.h"
+#include "base/secrecy.h"
 #include "config/config.h"
 #include "worker/metrics.h"
 #include "worker/supervisor.h"
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
     jobq_err err = {0};
     int status = 0;
     child_take_std_fds();
+    secrecy_begin();
     bound_heap();
     int rc = worker_config_load(argc, (const char *const *)argv, (const char *const *)environ,
                                 metrics_print_markdown, &config, &err);

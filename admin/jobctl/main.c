@@ -15,6 +15,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/secrecy.h"
 
 #define TIMEOUT_DEFAULT_MS 10000
 #define TIMEOUT_MAX_MS (3600 * INT64_C(1000))
@@ -56,6 +57,7 @@ int main(int argc, char **argv)
     jobq_err err = {0};
 
     child_take_std_fds();
+    secrecy_begin();
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* widths of characters; everything else stays plain */
     int rc = args_parse(argc, (const char *const *)argv, &a, &err);
     if (rc == JOBQ_OK && a.version) {

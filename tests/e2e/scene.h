@@ -28,7 +28,8 @@ struct scene {
     jobq_client *client;
     jobq_id *acked; /* ids that enqueue acknowledged */
     size_t acked_count, acked_cap;
-    size_t unknown; /* answers UNKNOWN: may or may not be stored */
+    size_t unknown;  /* answers UNKNOWN: may or may not be stored */
+    size_t children; /* that acknowledged parents have: effects under ids that nobody was told */
 };
 
 enum { SCENE_PG = 1, SCENE_AOF = 2 };
@@ -54,7 +55,10 @@ void scene_enqueue_many(struct scene *s, const char *type, const char *payload, 
 /* The same with options; payload and type set by the caller. */
 jobq_answer scene_enqueue_job(struct scene *s, const jobq_job *job);
 
-long long scene_effects(struct scene *s);     /* rows in effects */
+/* Notes an answer that another client of the test got. */
+void scene_note(struct scene *s, const jobq_answer *a);
+
+long long scene_effects(struct scene *s); /* rows in effects */
 /* Jobs delivered and not yet acknowledged, over the four lanes of queue default, partition 0. */
 long long scene_pending(struct scene *s);
 /* Jobs that wait in lanes (delivered or not), in later, in dead, in parked. */
@@ -73,8 +77,8 @@ void scene_wait_drained(struct scene *s, int64_t timeout_ms);
 
 /*
  * The checker: after scene_wait_drained(). Every acknowledged id has exactly one effect; no effect
- * of an id that was not enqueued (unless UNKNOWN); nothing pending of anybody; `alive` names only
- * living jobd.
+ * of an id that was not enqueued (unless UNKNOWN, or as many as there are children); nothing
+ * pending of anybody; `alive` names only living jobd.
  */
 void scene_check_effects(struct scene *s);
 /* Header field of the only dead letter, "reason" or "error"; caller frees. */

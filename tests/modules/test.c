@@ -13,6 +13,7 @@
  *   snooze    {"file", "ms"}              snoozes until the file exists
  *   say       {"text", "result", "percent"} logs, sets a result, tells progress
  *   told      {"key", "cell"}             logs what the configuration says, and adds 1 to that cell
+ *   secrecy                               logs whether other processes may look into this one
  *   segv, abort, exit0, spin              dies; loops and ignores SIGTERM
  *   forkchild {"file"}                    leaves an orphan in a session of its own, its pid in file
  *   zombie                                leaves a child that has ended and was not waited for
@@ -29,6 +30,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -192,6 +194,15 @@ static int run_told(const jobq_job_view *job, const jobq_host *host, void *state
     snprintf(text, sizeof(text), "told %s, cell %lld", value != NULL ? value : "nothing",
              cell != NULL ? (long long)__atomic_add_fetch(cell, 1, __ATOMIC_SEQ_CST) : -1LL);
     host->log(host->ctx, JOBQ_LOG_INFO, text);
+    return JOBQ_DONE;
+}
+
+static int run_secrecy(const jobq_job_view *job, const jobq_host *host, void *state)
+{
+    (void)job;
+    (void)state;
+    host->log(host->ctx, JOBQ_LOG_INFO,
+              prctl(PR_GET_DUMPABLE) == 0 ? "nobody may look" : "others may look");
     return JOBQ_DONE;
 }
 
@@ -460,6 +471,7 @@ static const jobq_handler handlers[] = {
     {"snooze", run_snooze, 0},
     {"say", run_say, 0},
     {"told", run_told, 0},
+    {"secrecy", run_secrecy, 0},
     {"segv", run_segv, 0},
     {"abort", run_abort, 0},
     {"exit0", run_exit0, 0},

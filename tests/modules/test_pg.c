@@ -5,10 +5,9 @@
  *
  * transactional:
  *   effect       {"fail_n"}        one row; retry in the first n attempts, after the row
- *   effect_slow  {"ms", "file"}    one row, marks the file, waits, done
- *   parent       {"n"}             one row, and n children of type effect
- *   echo                           the payload, byte for byte
- *   subject      {"subject"}       a row that needs its subject when it is committed
+ *   effect_slow  {"ms", "file", "gate"}  one row, marks the file, waits; done earlier if there is a
+ * file gate parent       {"n"}             one row, and n children of type effect echo the payload,
+ * byte for byte subject      {"subject"}       a row that needs its subject when it is committed
  *   sql          {"sql", "verdict"} one row, then any SQL; if that fails: verdict, retry by default
  *   savepoint                      a failing statement inside a savepoint, then one row
  *   endtx, endtx_begin, endtx_rollback   ends the runtime's transaction; and begins another
@@ -24,14 +23,16 @@
  *   pg_open                        leaves a transaction open and says done
  */
 #include <fcntl.h>
+#include <libpq-fe.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <libpq-fe.h>
-
 #include "tests/modules/payload.h"
+
+#define GATE_MS 5 /* between two looks for the file */
 
 static PGconn *connection(const jobq_host *host)
 {
@@ -84,6 +85,8 @@ static int run_effect(const jobq_job_view *job, const jobq_host *host, void *sta
 
 static int run_effect_slow(const jobq_job_view *job, const jobq_host *host, void *state)
 {
+    char gate[4096];
+    bool gated = payload_text(job, "gate", gate, sizeof(gate));
     struct timespec t;
     int64_t end, now;
 
@@ -97,8 +100,8 @@ static int run_effect_slow(const jobq_job_view *job, const jobq_host *host, void
         clock_gettime(CLOCK_MONOTONIC, &t);
         now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
         if (now < end)
-            poll(NULL, 0, (int)(end - now));
-    } while (now < end);
+            poll(NULL, 0, gated ? GATE_MS : (int)(end - now));
+    } while (now < end && !(gated && access(gate, F_OK) == 0));
     return JOBQ_DONE;
 }
 

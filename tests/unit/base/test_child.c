@@ -242,25 +242,6 @@ Test(child, starts_with_no_signal_blocked_or_ignored)
               "the parent's mask is as before");
 }
 
-Test(child, takes_the_oom_score_given)
-{
-    const char *const argv[] = {"/bin/cat", "/proc/self/oom_score_adj", NULL};
-    int ends[2];
-    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
-    const int fds[1][2] = {{ends[1], 1}};
-    struct child_spec spec = {.path = argv[0],
-                              .argv = argv,
-                              .env = environment,
-                              .fds = fds,
-                              .fd_count = 1,
-                              .oom_score_adj = 937};
-    struct child c;
-    cr_assert_eq(child_start(&spec, &c, NULL), JOBQ_OK);
-    close(ends[1]);
-    cr_assert_str_eq(read_lines(ends[0], 0), "937\n");
-    wait_for_end(&c);
-}
-
 Test(child, is_as_nice_as_asked)
 {
     const char *const argv[] = {"/bin/sh", "-c", "exec cut -d' ' -f19 /proc/self/stat", NULL};
