@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/conninfo.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "config/config_impl.h"
@@ -124,6 +125,9 @@ static int take_servers(struct worker_config *c, jobq_err *err)
     c->postgres = conf_string(c->conf, "postgres");
     if (!url)
         return error_set(err, JOBQ_ECONFIG, "%s: redis: must not be empty", source);
+    if (c->postgres && conninfo_check(c->postgres, &why))
+        return error_set(err, JOBQ_ECONFIG, "%s: postgres: %s", conf_source(c->conf, "postgres"),
+                         why.msg);
     int code = url_parse(url, &c->redis, &why);
     if (code == JOBQ_EINVAL)
         return error_set(err, JOBQ_ECONFIG, "%s: redis: %s", source, why.msg);

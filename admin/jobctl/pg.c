@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/conninfo.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -148,6 +149,9 @@ static bool is_set(const struct pg_target *t)
 static int check_conninfo(const char *conninfo, jobq_err *err)
 {
     char *text = NULL;
+    jobq_err why;
+    if (conninfo_check(conninfo, &why) != JOBQ_OK)
+        return error_set(err, JOBQ_ECONFIG, "postgres %s", why.msg);
     PQconninfoOption *options = PQconninfoParse(conninfo, &text);
     PQconninfoFree(options);
     if (text != NULL)
