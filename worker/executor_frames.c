@@ -9,6 +9,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <jobq/handler.h>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -51,10 +53,13 @@ static struct job *find_handed(struct executor *x, uint32_t seq)
     return NULL;
 }
 
+#define WANTS_DATABASE (JOBQ_HANDLER_PG | JOBQ_HANDLER_TRANSACTIONAL | JOBQ_HANDLER_MANUAL)
+
 static int take_ready(struct pool *p, struct executor *x, const struct frame *f)
 {
     struct frame_type types[TYPES_MAX];
     size_t n = 0, at = 0;
+    unsigned flags = 0;
     if (x->state != EXECUTOR_STARTING)
         return JOBQ_EPROTO;
     for (;;) {
@@ -65,10 +70,16 @@ static int take_ready(struct pool *p, struct executor *x, const struct frame *f)
         if (rc || n == TYPES_MAX || !text_is_name(t.name.bytes, t.name.len))
             return JOBQ_EPROTO;
         types[n++] = t;
+        flags |= t.flags;
     }
     pool_executor_ready(p, x);
-    if (x->state == EXECUTOR_READY)
-        p->hooks.on_ready(p->hooks.ctx, x, types, n);
+    if (x->state != EXECUTOR_READY)
+        return JOBQ_OK;
+    p->hooks.on_ready(p->hooks.ctx, x, types, n);
+    /* It connects only now: until it says that it has, it is as if it had not. */
+    x->database_down = (flags & WANTS_DATABASE) != 0;
+    if (x->database_down)
+        p->hooks.on_database(p->hooks.ctx, x, false, "connecting");
     return JOBQ_OK;
 }
 

@@ -360,7 +360,6 @@ Test(secrets, are_not_told_when_their_line_is_wrong)
         "postgres = \"postgresql://u:" POSTGRES_CANARY "/@h/db\";\n",
         "postgres = \"postgresql://u:pass@" POSTGRES_CANARY "@h/db\";\n",
         "postgres = \"host=h password=my " POSTGRES_CANARY "\";\n",
-        "postgres = \"" POSTGRES_CANARY "\";\n",
         "postgres = { password = \"" POSTGRES_CANARY "\"; };\n",
         "mail = { password = " MAIL_CANARY "; };\n",
         "mail = { password = \"" MAIL_CANARY "; };\n",
@@ -380,7 +379,10 @@ Test(secrets, are_not_told_when_their_line_is_wrong)
         const char *const check[] = {bin_path("jobctl"), "config", "check", path, NULL};
         expect_refusal(check, files[i]);
         const char *const show[] = {bin_path("jobctl"), "config", "show", "-c", path, NULL};
-        expect_refusal(show, files[i]);
+        char *out = NULL;
+        (void)run_command(&out, NULL, show); /* 0 where it is only the value that is wrong */
+        check_bytes(files[i], out, strlen(out));
+        free(out);
     }
     free(path);
 }
