@@ -3,9 +3,11 @@
 #include "broker/control.h"
 
 #include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "broker/ask.h"
@@ -18,6 +20,8 @@
 /* Of one call; the scripts read the payloads too. */
 #define TAKE 64
 #define TAKE_BYTES (64 * 1024)
+/* Redis's clock, in Unix seconds: some ten thousand years. */
+#define SECONDS_MAX (INT64_C(1) << 38)
 
 /* ---- one call ---- */
 
@@ -81,6 +85,66 @@ static void add_unique(struct call *c, const struct shard_keys *k, const struct 
 {
     char key[KEYS_MAX];
     add_key(c, key, keys_unique(k, h->unique, h->unique_len, key, sizeof(key)));
+}
+
+/* ---- the act ---- */
+
+int control_begin(const struct inspect *in, struct control_act *act, jobq_err *err)
+{
+    struct redisReply *r = NULL;
+    int64_t seconds = 0, us = 0;
+    int rc = jobq_id_new(&act->id, err);
+    if (rc != JOBQ_OK)
+        return rc;
+    resp_command(conn_out(in->conn), "TIME", NULL);
+    rc = ask_many(in->conn, in->deadline_ms, &r, 1, err);
+    if (rc == JOBQ_OK)
+        rc = ask_shape(r, REDIS_REPLY_ARRAY, "TIME", err);
+    if (rc == JOBQ_OK && (!reply_int(r, 0, &seconds) || !reply_int(r, 1, &us) || seconds < 0 ||
+                          seconds > SECONDS_MAX || us < 0 || us >= 1000000))
+        rc = reply_refuse_shape("TIME", err);
+    act->ahead_ms = seconds * 1000 + us / 1000 - clock_mono_ms();
+    act->base[0] = '\0';
+    ask_free(&r, 1);
+    return rc;
+}
+
+/* What every script of an act begins with: see lua/audit.lua. */
+static void add_act(struct call *c, const struct shard_keys *k, struct control_act *act,
+                    const char *action)
+{
+    char stats[KEYS_MAX];
+    if (strcmp(act->base, k->base) != 0) {
+        snprintf(act->base, sizeof(act->base), "%s", k->base);
+        act->record = (struct entry_id){0, 0};
+    }
+    size_t len = keys_stats(k, (clock_mono_ms() + act->ahead_ms) / 60000, stats, sizeof(stats));
+    add_key(c, k->audit, strlen(k->audit));
+    add_key(c, k->totals, strlen(k->totals));
+    add_key(c, stats, len);
+    if (act->record.ms != 0 || act->record.seq != 0)
+        add_entry(c, &act->record);
+    else
+        add_text(c, "");
+    add_id(c, &act->id);
+    add_text(c, action);
+    add_text(c, act->by);
+    add_text(c, act->user);
+    add_text(c, act->command);
+    add_text(c, act->note != NULL ? act->note : "");
+    add_text(c, k->events);
+}
+
+/* Element i of the reply: where the act's record is now. */
+static int read_record(const struct redisReply *r, size_t i, enum script_name script,
+                       struct control_act *act, jobq_err *err)
+{
+    const char *text = NULL;
+    size_t len = 0;
+    if (!reply_bytes(r, i, &text, &len) ||
+        (len > 0 && entry_id_parse(text, len, &act->record) != JOBQ_OK))
+        return reply_refuse_shape(script_word(script), err);
+    return JOBQ_OK;
 }
 
 /* Refused for want of memory, disk or a master: another exit status than a link that broke. */
@@ -195,29 +259,35 @@ static int read_fate(const struct redisReply *r, size_t i, struct control_result
 }
 
 static int revive_some(const struct inspect *in, const struct shard_keys *k,
-                       const struct inspect_job *const *jobs, size_t n, const char *payload,
-                       size_t payload_len, struct control_result *results, jobq_err *err)
+                       struct control_act *act, const struct inspect_job *const *jobs, size_t n,
+                       const char *payload, size_t payload_len, struct control_result *results,
+                       jobq_err *err)
 {
     struct call c;
     struct redisReply *r = NULL;
-    size_t at = 1;
+    size_t at = 2, sent = 0;
     int rc = JOBQ_OK;
     begin_call(&c, SCRIPT_REVIVE);
+    add_act(&c, k, act, "retry");
     add_key(&c, k->dead, strlen(k->dead));
     add_key(&c, k->held, strlen(k->held));
     static const enum lane lanes[] = {LANE_NORMAL, LANE_HIGH, LANE_LOW};
     for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
         add_key(&c, k->lanes[lanes[i]], strlen(k->lanes[lanes[i]]));
     for (size_t i = 0; rc == JOBQ_OK && i < n; i++) {
-        if (can_run(jobs[i]))
-            rc = append_revive(&c, k, jobs[i], payload, payload_len);
-        else
+        if (!can_run(jobs[i])) {
             results[i].fate = CONTROL_UNREADABLE;
+            continue;
+        }
+        rc = append_revive(&c, k, jobs[i], payload, payload_len);
+        sent++;
     }
     if (rc == JOBQ_ENOMEM)
         rc = error_set(err, rc, "no memory for a batch of jobs");
-    if (rc == JOBQ_OK && c.arg_count > 0)
+    if (rc == JOBQ_OK && sent > 0)
         rc = send_call(in, &c, &r, err);
+    if (rc == JOBQ_OK && sent > 0)
+        rc = read_record(r, 1, c.script, act, err);
     for (size_t i = 0; rc == JOBQ_OK && i < n; i++) {
         if (results[i].fate == CONTROL_OPEN)
             rc = read_fate(r, at++, &results[i], err);
@@ -227,14 +297,14 @@ static int revive_some(const struct inspect *in, const struct shard_keys *k,
     return rc;
 }
 
-int control_revive(const struct inspect *in, const struct shard_keys *k,
+int control_revive(const struct inspect *in, const struct shard_keys *k, struct control_act *act,
                    const struct inspect_job *const *jobs, size_t n, const char *payload,
                    size_t payload_len, struct control_result *results, jobq_err *err)
 {
     memset(results, 0, n * sizeof(*results));
     for (size_t i = 0; i < n;) {
         size_t some = take(jobs + i, n - i);
-        int rc = revive_some(in, k, jobs + i, some, payload, payload_len, results + i, err);
+        int rc = revive_some(in, k, act, jobs + i, some, payload, payload_len, results + i, err);
         if (rc != JOBQ_OK)
             return rc;
         i += some;
@@ -280,9 +350,9 @@ static void append_purge(struct call *c, const struct shard_keys *k, int where,
     }
 }
 
-int control_purge(const struct inspect *in, const struct shard_keys *k, int where,
-                  const struct inspect_job *const *jobs, size_t n, size_t *done, size_t *open,
-                  jobq_err *err)
+int control_purge(const struct inspect *in, const struct shard_keys *k, struct control_act *act,
+                  int where, const struct inspect_job *const *jobs, size_t n, size_t *done,
+                  size_t *open, jobq_err *err)
 {
     *done = *open = 0;
     for (size_t i = 0; i < n;) {
@@ -291,10 +361,13 @@ int control_purge(const struct inspect *in, const struct shard_keys *k, int wher
         int64_t taken = 0;
         size_t some = MIN(n - i, (size_t)TAKE);
         begin_call(&c, where == INSPECT_LATER ? SCRIPT_PURGE_LATER : SCRIPT_PURGE);
+        add_act(&c, k, act, where == INSPECT_DEAD ? "discard" : "purge");
         append_purge(&c, k, where, jobs + i, some);
         int rc = send_call(in, &c, &r, err);
         if (rc == JOBQ_OK && (!reply_int(r, 1, &taken) || taken < 0 || taken > (int64_t)some))
             rc = reply_refuse_shape(script_word(c.script), err);
+        if (rc == JOBQ_OK)
+            rc = read_record(r, 2, c.script, act, err);
         ask_free(&r, 1);
         end_call(&c);
         if (rc == JOBQ_EUNKNOWN)

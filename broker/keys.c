@@ -58,9 +58,9 @@ static const char *prefix_or_default(const char *prefix)
 int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsigned partition,
               jobq_err *err)
 {
-    static const char *const ready[LANE_COUNT] = {
-        ":ready:recovered", ":ready:high", ":ready:normal", ":ready:low"};
-    enum { NAMES = 1 + LANE_COUNT + 11, LONGEST_SUFFIX = 16 };
+    static const char *const ready[LANE_COUNT] = {":ready:recovered", ":ready:high",
+                                                  ":ready:normal", ":ready:low"};
+    enum { NAMES = 1 + LANE_COUNT + 13, LONGEST_SUFFIX = 16 };
     char base[2 * JOBQ_NAME_MAX + 32];
 
     prefix = prefix_or_default(prefix);
@@ -92,6 +92,8 @@ int keys_init(struct shard_keys *k, const char *prefix, const char *queue, unsig
     k->types = put_key(&at, base, ":types");
     k->info = put_key(&at, base, ":info");
     k->cancelled = put_key(&at, base, ":cancelled");
+    k->audit = put_key(&at, base, ":audit");
+    k->totals = put_key(&at, base, ":totals");
     k->wake = put_key(&at, base, ":wake");
     k->events = put_key(&at, base, ":events");
     ASSERT((size_t)(at - k->base) <= room);

@@ -25,10 +25,11 @@ enum lane { LANE_RECOVERED, LANE_HIGH, LANE_NORMAL, LANE_LOW, LANE_COUNT };
 struct shard_keys {
     char queue[JOBQ_NAME_MAX + 1];
     unsigned partition;
-    char *base;                   /* "jobq:{Q:P}" */
-    char *lanes[LANE_COUNT];      /* base:ready:<lane> */
+    char *base;              /* "jobq:{Q:P}" */
+    char *lanes[LANE_COUNT]; /* base:ready:<lane> */
     char *later, *held, *alive, *dead, *parked, *control, *types, *info, *cancelled;
-    char *wake, *events;          /* channels */
+    char *audit, *totals; /* what operators did, and how many jobs it changed */
+    char *wake, *events;  /* channels */
 };
 
 /* "recovered", "high", "normal", "low". */

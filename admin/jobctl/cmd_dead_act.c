@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/jobctl/actor.h"
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/commands.h"
 #include "admin/jobctl/consent.h"
@@ -28,6 +29,9 @@
 
 struct act {
     struct session *s;
+    const struct args *args;
+    struct actor *actor;
+    bool begun; /* the actor is known */
     bool discard, dry;
     struct filter filter;
     int64_t limit;
@@ -63,7 +67,7 @@ static int revive(struct act *a, const struct inspect *in, const struct shard_ke
     if (results == NULL)
         return error_set(err, JOBQ_ENOMEM, "no memory for a page of %zu jobs", n);
     const char *payload = a->payload.len > 0 ? a->payload.data : NULL;
-    int rc = control_revive(in, k, jobs, n, payload, a->payload.len, results, err);
+    int rc = control_revive(in, k, &a->actor->act, jobs, n, payload, a->payload.len, results, err);
     for (size_t i = 0; i < n; i++) {
         bool refused = results[i].fate == CONTROL_HELD || results[i].fate == CONTROL_UNREADABLE;
         a->done += results[i].fate == CONTROL_DONE;
@@ -81,7 +85,7 @@ static int discard(struct act *a, const struct inspect *in, const struct shard_k
                    const struct inspect_job *const *jobs, size_t n, jobq_err *err)
 {
     size_t done = 0, open = 0;
-    int rc = control_purge(in, k, INSPECT_DEAD, jobs, n, &done, &open, err);
+    int rc = control_purge(in, k, &a->actor->act, INSPECT_DEAD, jobs, n, &done, &open, err);
     a->done += (int64_t)done;
     a->unknown += (int64_t)open;
     if (rc == JOBQ_OK)
@@ -98,6 +102,10 @@ static int act_on(struct act *a, struct inspect *in, const struct shard_keys *k,
     if (a->dry || n == 0)
         return JOBQ_OK;
     session_renew(a->s, in);
+    int rc = a->begun ? JOBQ_OK : actor_begin(a->s, a->args, in, a->actor, err);
+    if (rc != JOBQ_OK)
+        return rc;
+    a->begun = true;
     return a->discard ? discard(a, in, k, jobs, n, err) : revive(a, in, k, jobs, n, err);
 }
 
@@ -270,6 +278,8 @@ static int read_line(const struct args *a, struct act *act, jobq_err *err)
     act->limit = INT64_MAX;
     int rc = args_int(a, "limit", 1, INT64_MAX, &act->limit, err);
     if (rc == JOBQ_OK)
+        rc = actor_read(a, act->actor, err);
+    if (rc == JOBQ_OK)
         rc = filter_read(a, &act->filter, err);
     if (rc == JOBQ_OK)
         rc = read_payload(a, act, err);
@@ -345,7 +355,9 @@ static int act_on_many(struct act *act, const struct args *a, jobq_err *err)
 
 static int run(struct session *s, const struct args *a, bool discards, jobq_err *err)
 {
-    struct act act = {.s = s, .discard = discards, .jobs = json_array()};
+    struct actor actor = {0};
+    struct act act = {
+        .s = s, .args = a, .actor = &actor, .discard = discards, .jobs = json_array()};
     jobq_err why = {0};
     buf_init(&act.payload, JOBQ_PAYLOAD_HARD_MAX);
     int rc = read_line(a, &act, err);

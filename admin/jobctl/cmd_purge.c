@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/jobctl/actor.h"
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/commands.h"
 #include "admin/jobctl/consent.h"
@@ -31,6 +32,7 @@ static const struct place {
 
 struct purge {
     struct session *s;
+    struct actor actor;
     const char *queue;
     int only; /* of places; -1: all */
     bool dry;
@@ -111,7 +113,8 @@ static int purge_page(struct purge *p, struct inspect *in, const struct shard_ke
     for (size_t i = 0; i < page->n; i++)
         jobs[i] = &page->jobs[i];
     session_renew(p->s, in);
-    int rc = control_purge(in, k, places[at].where, jobs, page->n, &done, &open, err);
+    int rc =
+        control_purge(in, k, &p->actor.act, places[at].where, jobs, page->n, &done, &open, err);
     p->done[at] += (int64_t)done;
     p->unknown += (int64_t)open;
     mem_free(jobs);
@@ -245,11 +248,13 @@ static int ask(const struct purge *p, jobq_err *err)
 
 static int purge(struct purge *p, const struct args *a, jobq_err *err)
 {
-    struct inspect in;
+    struct inspect in = {0};
     struct session_shards shards = {0};
     jobq_err why = {0};
     bool asks = false;
-    int rc = p->dry ? JOBQ_OK : consent_needed(a, &asks, err);
+    int rc = actor_read(a, &p->actor, err);
+    if (rc == JOBQ_OK && !p->dry)
+        rc = consent_needed(a, &asks, err);
     if (rc == JOBQ_OK)
         rc = session_redis(p->s, &in, err);
     if (rc == JOBQ_OK)
@@ -258,8 +263,10 @@ static int purge(struct purge *p, const struct args *a, jobq_err *err)
         rc = count(p, &in, &shards, err);
     if (rc == JOBQ_OK && asks)
         rc = ask(p, err);
+    session_renew(p->s, &in);
+    if (rc == JOBQ_OK && !p->dry)
+        rc = actor_begin(p->s, a, &in, &p->actor, err);
     if (rc == JOBQ_OK) {
-        session_renew(p->s, &in);
         rc = each_place(p, &in, &shards, p->dry ? sample : purge_place, &why);
         rc = finish(p, rc, &why, err);
     }

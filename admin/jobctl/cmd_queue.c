@@ -6,6 +6,7 @@
 #include "admin/jobctl/commands.h"
 #include "admin/jobctl/session.h"
 #include "base/error.h"
+#include "broker/inspect_audit.h"
 
 /* Sums of the partitions of one queue. */
 struct queue_row {
@@ -162,9 +163,42 @@ static int add_partition(const struct shard_keys *k, const struct inspect_shard 
                : error_set(err, JOBQ_ENOMEM, "no memory for the list of partitions");
 }
 
-static int show_queue(struct session *s, const struct queue_row *row, int64_t now_ms,
-                      json_t *partitions, jobq_err *err)
+static int add_books(const struct inspect *in, const struct shard_keys *k,
+                     struct inspect_books *sum, jobq_err *err)
 {
+    struct inspect_books books;
+    int rc = inspect_books(in, k, &books, err);
+    if (rc != JOBQ_OK)
+        return rc;
+    sum->purged += books.purged;
+    sum->died += books.died;
+    sum->dead += books.dead;
+    sum->revived += books.revived;
+    sum->discarded += books.discarded;
+    sum->settled = sum->settled && books.settled;
+    return JOBQ_OK;
+}
+
+/* Dead letters that nobody deleted by jobctl, and that are not there. */
+static json_t *books_json(const struct inspect_books *b)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:o, s:I}", "died", (json_int_t)b->died, "dead", (json_int_t)b->dead,
+        "revived", (json_int_t)b->revived, "discarded", (json_int_t)b->discarded, "unaccounted",
+        b->settled ? json_integer(b->died - b->dead - b->revived - b->discarded) : json_null(),
+        "purged", (json_int_t)b->purged);
+}
+
+static int show_queue(struct session *s, const struct queue_row *row, int64_t now_ms,
+                      json_t *partitions, const struct inspect_books *books, jobq_err *err)
+{
+    static const struct out_column book_fields[] = {
+        {"died", "dead letters ever", OUT_NUMBER},
+        {"revived", "of them retried", OUT_NUMBER},
+        {"discarded", "of them discarded", OUT_NUMBER},
+        {"unaccounted", "of them unaccounted for", OUT_COUNT},
+        {"purged", "purged", OUT_COUNT},
+    };
     static const struct out_column fields[] = {
         {"queue", "queue", OUT_TEXT},          {"partitions", "partitions", OUT_NUMBER},
         {"waiting", "waiting", OUT_NUMBER},    {"claimed", "claimed", OUT_NUMBER},
@@ -189,11 +223,13 @@ static int show_queue(struct session *s, const struct queue_row *row, int64_t no
         {"queue", fields, ARRAY_LEN(fields), NULL},
         {"lanes", lanes, ARRAY_LEN(lanes), NULL},
         {"partitions", columns, ARRAY_LEN(columns), NULL},
+        {"books", book_fields, ARRAY_LEN(book_fields), NULL},
     };
     json_t *queue = row_json(row, now_ms);
     json_object_del(queue, "lanes");
-    json_t *root = json_pack("{s:o, s:o, s:o}", "queue", queue, "lanes", lane_rows(row, now_ms),
-                             "partitions", partitions);
+    json_t *root =
+        json_pack("{s:o, s:o, s:o, s:o}", "queue", queue, "lanes", lane_rows(row, now_ms),
+                  "partitions", partitions, "books", books_json(books));
     return out_show(&s->out, root, sections, ARRAY_LEN(sections), err);
 }
 
@@ -203,6 +239,7 @@ int cmd_queue_show(struct session *s, const struct args *a, jobq_err *err)
     struct inspect_server server;
     struct session_shards shards = {0};
     struct queue_row row = {.name = a->operands[0]};
+    struct inspect_books books = {.settled = true};
     json_t *partitions = json_array();
     int rc = session_redis(s, &in, err);
     if (rc == JOBQ_OK)
@@ -216,11 +253,13 @@ int cmd_queue_show(struct session *s, const struct args *a, jobq_err *err)
             break;
         add_lanes(&row, &shard);
         rc = add_partition(&shards.keys[i], &shard, server.clock_ms, partitions, err);
+        if (rc == JOBQ_OK)
+            rc = add_books(&in, &shards.keys[i], &books, err);
     }
     session_shards_free(&shards);
     if (rc != JOBQ_OK) {
         json_decref(partitions);
         return rc;
     }
-    return show_queue(s, &row, server.clock_ms, partitions, err);
+    return show_queue(s, &row, server.clock_ms, partitions, &books, err);
 }

@@ -56,11 +56,14 @@ static const struct command_flag queue_flags[] = {
     {.name = NULL},
 };
 
+#define NOTE_FLAG FLAG("note", 0, TEXT, "TEXT", "why, for the record that audit list shows")
+
 static const struct command_flag purge_flags[] = {
     CHOICE("lane", "LANE", "recovered high normal low later parked",
            "only what waits here: a lane, later (delayed) or parked"),
     SWITCH("dry-run", 0, "only count them, and show the first ones"),
     SWITCH("yes", 0, "do not ask"),
+    NOTE_FLAG,
     {.name = NULL},
 };
 
@@ -121,7 +124,7 @@ static const struct command_flag show_flags[] = {
         SWITCH("all", 0, "all of them"),                                                           \
         FLAG("limit", 0, NUMBER, "N", "so many at most, oldest first"),                            \
         SWITCH("dry-run", 0, "only count them, and show the first ones"),                          \
-        SWITCH("yes", 0, "do not ask")
+        SWITCH("yes", 0, "do not ask"), NOTE_FLAG
 
 static const struct command_flag dead_list_flags[] = {
     FLAG("queue", 0, QUEUE, "QUEUE", "only this queue"),
@@ -140,6 +143,13 @@ static const struct command_flag dead_retry_flags[] = {
 
 static const struct command_flag dead_discard_flags[] = {
     BULK_FLAGS,
+    {.name = NULL},
+};
+
+static const struct command_flag audit_flags[] = {
+    FLAG("queue", 0, QUEUE, "QUEUE", "only of this queue"),
+    FLAG("limit", 0, NUMBER, "N", "so many at most, newest first (20)"),
+    FLAG("after", 0, TEXT, "CURSOR", "go on where the list before ended, as it says"),
     {.name = NULL},
 };
 
@@ -174,8 +184,14 @@ const struct command command_table[] = {
      "cannot tell any more.",
      .run = cmd_queue_list},
     {"queue show", OPERANDS(NEEDED("QUEUE", QUEUE)), NULL,
-     "One queue: its lanes and its partitions",
-     "A number with ~ is an upper bound: Redis cannot tell any more.", .run = cmd_queue_show},
+     "One queue: its lanes, its partitions, and the books of its dead letters",
+     "A number with ~ is an upper bound: Redis cannot tell any more. Dead letters ever are those "
+     "written since the queue "
+     "began:\n"
+     "each of them is there, was retried, or was discarded, so none is unaccounted for unless "
+     "somebody deleted them past "
+     "jobctl.",
+     .run = cmd_queue_show},
     {"queue purge", OPERANDS(NEEDED("QUEUE", QUEUE)), purge_flags,
      "Delete the jobs that wait in a queue, for good",
      "Those in its lanes that no worker has claimed, the delayed ones and the parked ones, as far "
@@ -226,6 +242,16 @@ const struct command command_table[] = {
      "Jobs that no worker here can run: of an unknown type, or of a newer format",
      "They wait until a worker comes that knows them, and go back to their queue by themselves.",
      .run = cmd_parked_list},
+    {"audit list", NULL, audit_flags,
+     "What operators did: who, when, by which command, to how many jobs",
+     "One record for each act and partition: of queue purge, dead retry and dead discard, as far "
+     "as they changed anything. "
+     "It is\n"
+     "written in the step that changes the jobs, so it is true whatever stopped the act. WHEN is "
+     "the time of its last step. "
+     "About\n"
+     "10000 are kept of each partition.",
+     .run = cmd_audit_list},
     {"worker list", NULL, queue_flags, "Workers: whether they live, and what they hold",
      "alive: registered, and its connection is there. silent: registered, but its connection is "
      "not. fenced: declared\n"

@@ -19,6 +19,7 @@ int cmd_dead_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_retry(struct session *s, const struct args *a, jobq_err *err);
 int cmd_dead_discard(struct session *s, const struct args *a, jobq_err *err);
 int cmd_parked_list(struct session *s, const struct args *a, jobq_err *err);
+int cmd_audit_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_worker_list(struct session *s, const struct args *a, jobq_err *err);
 int cmd_worker_show(struct session *s, const struct args *a, jobq_err *err);
 int cmd_init(struct session *s, const struct args *a, jobq_err *err);

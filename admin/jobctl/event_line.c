@@ -22,7 +22,7 @@ static const char *colour_of(const char *word)
         {"snoozed", "\033[33m"},  {"released", "\033[33m"},  {"parked", "\033[33m"},
         {"crashed", "\033[31m"},  {"dead", "\033[31m"},      {"expired", "\033[31m"},
         {"corrupt", "\033[31m"},  {"fenced", "\033[31m"},    {"reaped", "\033[31m"},
-        {"unparked", "\033[32m"}, {"skipped", "\033[7m"},
+        {"unparked", "\033[32m"}, {"skipped", "\033[7m"},    {"operator", "\033[35m"},
     };
     for (size_t i = 0; i < ARRAY_LEN(colours); i++) {
         if (strcmp(colours[i].word, word) == 0)
@@ -104,6 +104,7 @@ void event_line_text(struct buf *b, const json_t *event, const struct shard_keys
     }
     while (b->len > 0 && b->data[b->len - 1] == ' ')
         b->data[--b->len] = '\0';
+    put_text(b, event, "action", "");
     put_count(b, event, "attempt", 1);
     put_count(b, event, "jobs", -1);
     put_count(b, event, "events", -1);
@@ -113,6 +114,9 @@ void event_line_text(struct buf *b, const json_t *event, const struct shard_keys
     put_duration(b, event, "delay_ms", "again in");
     put_text(b, event, "reason", "");
     put_text(b, event, "worker", "by ");
+    put_text(b, event, "by", "by ");
+    put_text(b, event, "command", "");
+    put_text(b, event, "note", "for ");
     put_text(b, event, "text", "");
     buf_append_char(b, '\n');
 }

@@ -1,23 +1,30 @@
 #!lua flags=allow-oom
 -- purge_later: takes delayed jobs out of `later` and `held`.
 --
--- KEYS  later, held, then the unique key of each job that has one
--- ARGV  job ids, those with a unique key last
--- Reply OK, how many were taken out
+-- KEYS  as audit.lua has them, later, held, then the unique key of each job that has one
+-- ARGV  as audit.lua has them, then job ids, those with a unique key last
+-- Reply OK, how many were taken out, entry id of the act's record (empty: none)
 
 --@include may.lua
+--@include stats.lua
 --@include unique.lua
+--@include audit.lua
 
-local later, held = KEYS[1], KEYS[2]
-must_may('HDEL', held, ARGV[1])
-for i = 3, #KEYS do must_may('SET', KEYS[i], '') end
-local plain = #ARGV - (#KEYS - 2)
-local taken = 0
-for i = 1, #ARGV do
-  if redis.call('ZREM', later, ARGV[i]) == 1 then
-    redis.call('HDEL', held, ARGV[i])
-    taken = taken + 1
-    if i > plain then unique_free(KEYS[2 + i - plain], ARGV[i]) end
-  end
+local before = AUDIT_KEYS + 2
+local later, held = KEYS[before - 1], KEYS[before]
+must_may('ZREM', later, '')
+must_may('HDEL', held, '')
+redis.call('HLEN', held)
+for i = before + 1, #KEYS do
+  must_may('SET', KEYS[i], '')
+  redis.call('GET', KEYS[i]) -- of a wrong type: fails now
 end
-return {'OK', taken}
+local plain = #ARGV - (#KEYS - before)
+
+local taken, written = audited(AUDIT_ARGS + 1, #ARGV, 1, function(i)
+  if redis.call('ZREM', later, ARGV[i]) == 0 then return false end
+  redis.call('HDEL', held, ARGV[i])
+  if i > plain then unique_free(KEYS[before + i - plain], ARGV[i]) end
+  return true
+end)
+return {'OK', taken, written}
