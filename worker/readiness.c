@@ -58,6 +58,10 @@ static enum readiness_part find_reason(struct supervisor *s, int64_t now, char *
         snprintf(out, size, "redis: %s: %s", link_where(s->command), s->not_writable);
         return NOT_READY_REDIS;
     }
+    if (now < s->no_reading_until_ms) {
+        snprintf(out, size, "redis: %s: %s", link_where(s->command), s->no_reading);
+        return NOT_READY_REDIS;
+    }
     if ((queue = queues_unknown(s))) {
         snprintf(out, size, "redis: queue %s is not registered yet%s%.100s", queue,
                  *refusal ? ": " : "", refusal);

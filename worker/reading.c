@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/reading.h"
 
+#include <stdio.h>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -13,9 +14,10 @@
 #include "worker/state.h"
 #include "worker/watch.h"
 
-#define LATE_MS 1000         /* beyond its BLOCK time, by our clock, a read is lost */
+#define LATE_MS 1000 /* beyond its BLOCK time, by our clock, a read is lost */
 #define BLOCK_MAX_MS 5000
-#define POLL_MS 50           /* without a reader */
+#define POLL_MS 50         /* without a reader */
+#define NO_READING_MS 2000 /* not ready so long after Redis did not let us claim */
 
 struct read_ticket {
     struct shard *shard; /* of a non-blocking read */
@@ -25,11 +27,22 @@ struct read_ticket {
     struct supervisor *s;
 };
 
+/* A user without the right to claim is no reason to stop asking, but one to be not ready. */
+static void note_refusal(struct supervisor *s, const struct redisReply *r)
+{
+    if (reply_class_of(r) != REPLY_AUTH)
+        return;
+    snprintf(s->no_reading, sizeof(s->no_reading), "%.180s", reply_text(r));
+    s->no_reading_until_ms = loop_now(s->loop) + NO_READING_MS;
+}
+
 static void pause_reading(struct supervisor *s, const struct redisReply *r)
 {
     s->read_pause_until_ms = loop_now(s->loop) + RETRY_PAUSE_MS;
-    if (r)
+    if (r) {
+        note_refusal(s, r);
         supervisor_judge(s, r);
+    }
 }
 
 /* ---- without blocking ---- */
@@ -118,6 +131,7 @@ static void on_blocked_read(void *ctx, void *data, const struct redisReply *r)
     }
     if (r && claim_read_reply(r, s->block_keys, s->block_count, take_blocked_entry, s, &err)) {
         enum reply_class c = reply_class_of(r);
+        note_refusal(s, r);
         if (c == REPLY_LOST_DATA)
             recreate_all_groups(s);
         else if (!link_judge(s->reader, r))

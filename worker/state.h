@@ -143,6 +143,8 @@ struct supervisor {
     int64_t read_pause_until_ms;
     int64_t not_writable_until_ms;
     char not_writable[192];
+    int64_t no_reading_until_ms; /* Redis does not let this user claim */
+    char no_reading[192];
     char refusal[192]; /* the newest error answer, for the status */
     int64_t refusal_until_ms;
 

@@ -286,6 +286,8 @@ static int64_t next_due(struct supervisor *s, int64_t now)
         due = MIN(due, s->watchdog_due_ms);
     if (now < s->not_writable_until_ms)
         due = MIN(due, s->not_writable_until_ms);
+    if (now < s->no_reading_until_ms)
+        due = MIN(due, s->no_reading_until_ms);
     due = MIN(due, drain_due_ms(&s->drain));
     if (s->fenced)
         due = MIN(due, s->anew_due_ms);

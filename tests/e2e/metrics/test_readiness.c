@@ -43,6 +43,10 @@ Test(readiness, says_that_redis_is_down_refuses_or_is_frozen)
     cr_assert_gt(web_scrape(0, "jobq_redis_errors_total"), 0);
     freeReplyObject(redis_do(s->redis, "CONFIG SET min-replicas-to-write 0"));
     expect_ready();
+    freeReplyObject(redis_do(s->redis, "ACL SETUSER jobq-worker -xreadgroup"));
+    expect_not_ready("redis", "NOPERM");
+    freeReplyObject(redis_do(s->redis, "ACL SETUSER jobq-worker +xreadgroup"));
+    expect_ready();
     process_signal(s->redis->process, SIGSTOP);
     expect_not_ready("lease", "lease: no accepted beat on queue default partition 0");
     process_signal(s->redis->process, SIGCONT);
