@@ -194,6 +194,9 @@ Test(brake, asks_less_often_how_the_look_went_the_longer_it_was_out_of_order)
         cr_assert_eq(brake_ask(&w->brake, 30 * S, now, &ticket), 0);
         cr_assert_not(brake_was_free(ticket));
         cr_assert_eq(brake_ask(&w->brake, 30 * S, now, &other), soon);
+        soon = soon > 12 * S ? soon : 12 * S;
+        cr_assert_eq(brake_ask(&w->brake, 30 * S, now + 12 * S, &other),
+                     soon < 18 * S ? soon : 18 * S);
     }
 }
 

@@ -96,17 +96,22 @@ static int64_t pause_of(uint64_t pulls)
     return pause_us < BRAKE_LONGEST_US ? pause_us : BRAKE_LONGEST_US;
 }
 
+static int64_t longer(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* A pause longer than any we make is nobody's. */
 static int64_t time_left(uint64_t word, int64_t probe_us, int64_t now_us)
 {
     int64_t left_us = UNTIL(word) - now_us;
-    int64_t soon_us;
+    int64_t soon_us = BRAKE_FIRST_US;
 
     if (PULLS(word) == 0 || left_us <= 0 || left_us > BRAKE_LONGEST_US + probe_us) {
         return 0;
     }
-    soon_us = pause_of(PULLS(word) - 1) / 4;
-    soon_us = soon_us > BRAKE_FIRST_US ? soon_us : BRAKE_FIRST_US;
+    soon_us = longer(soon_us, pause_of(PULLS(word) - 1) / 4);
+    soon_us = longer(soon_us, probe_us - left_us);
     return (word & LOOKING) && left_us > soon_us ? soon_us : left_us;
 }
 

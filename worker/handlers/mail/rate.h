@@ -50,7 +50,7 @@ int64_t wait_about(int64_t least_ms, uint32_t random);
 /*
  * 0: go. Otherwise how long to wait. After a pause the first to ask goes to look; until he has
  * found out, for probe_us at most, the others are told to ask again soon: after a quarter of the
- * last pause. *ticket is for brake_pull().
+ * last pause, or as long as it has taken him so far. *ticket is for brake_pull().
  */
 int64_t brake_ask(_Atomic uint64_t *brake, int64_t probe_us, int64_t now_us, uint64_t *ticket);
 
