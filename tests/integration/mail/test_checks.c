@@ -182,6 +182,17 @@ Test(mail_checks, a_merge_of_threads_loses_no_mail_040)
     merge("0.40");
 }
 
+Test(mail_checks, an_address_with_a_blank_is_dead_and_names_its_user)
+{
+    struct desk *d = desk_new("0.39", NULL);
+
+    desk_open(d, NULL);
+    pg_do(d->pg, USER "email = '\"a b\"@example.org' WHERE id = 2");
+    desk_expect(d, 2, JOBQ_DEAD, "the address of user 2: a blank");
+    cr_expect_eq(smtp_events(d->smtp, "connect"), 0);
+    desk_free(d);
+}
+
 /* ---- payloads ---- */
 
 Test(mail_checks, a_wrong_payload_is_dead_and_names_its_field)

@@ -288,7 +288,9 @@ static int send_mail(struct run *run)
     }
     if (!smtp_send(mail->smtp, o->from.addr, run->to.addr, run->message.data, run->message.len,
                    timeout_ms, &result)) {
-        return answer(run, JOBQ_DEAD, "the recipient's address must not be sent to a mail server");
+        return answer(run, JOBQ_DEAD,
+                      "the address of user %s: a blank or < > within it is not sent to a server",
+                      run->facts.user_id);
     }
     return judge(run, &result, ticket);
 }
