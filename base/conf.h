@@ -45,6 +45,8 @@ struct conf_option {
     const struct conf_option *fields; /* CONF_GROUPS: ended by name NULL */
     const char *foreign_env;          /* name(s) another program's deployment already sets,
                                        * space-separated; read when ours are not set */
+    bool is_address;                  /* STRING: a URL or connection string; what is neither may be
+                                       * a password that lost its way, and is not shown */
     const char *help;                 /* one sentence */
 };
 

@@ -129,7 +129,10 @@ static void show_value(const struct conf_option *o, const struct conf_value *v, 
         break;
     case CONF_STRING:
     case CONF_CHOICE:
-        conf_mask(v->text, b);
+        if (o->is_address && !strpbrk(v->text, ":="))
+            buf_append_str(b, "***");
+        else
+            conf_mask(v->text, b);
         break;
     case CONF_BOOL:
         buf_append_str(b, v->number ? "true" : "false");

@@ -55,6 +55,8 @@ static const struct conf_option type_fields[] = {
     {.name = (n), .type = (t), .fallback = (d), .applies = (a), __VA_ARGS__},
 #define TEXT(n, d, a, other, h)                                                                    \
     ROW(n, CONF_STRING, d, CONF_##a, .foreign_env = (other), .help = (h))
+#define ADDRESS(n, d, a, other, h)                                                                 \
+    ROW(n, CONF_STRING, d, CONF_##a, .foreign_env = (other), .is_address = true, .help = (h))
 #define SECRET(n, a, other, h)                                                                     \
     ROW(n, CONF_SECRET, NULL, CONF_##a, .foreign_env = (other), .help = (h))
 #define BOOL(n, d, a, h) ROW(n, CONF_BOOL, d, CONF_##a, .help = (h))

@@ -30,7 +30,7 @@ const struct conf_option conf_test_table[] = {
     ROW("max_payload", CONF_BYTES, "256KiB", CONF_LIVE, "Payload.", .min = 1, .max = 16777216),
     ROW("fast", CONF_BOOL, "false", CONF_LIVE, "Fast.", .foreign_env = "FAST"),
     ROW("order", CONF_CHOICE, "weighted", CONF_LIVE, "Order.", .choices = "weighted strict"),
-    ROW("mail.url", CONF_STRING, NULL, CONF_START, "Mail server.", .min = 0),
+    ROW("mail.url", CONF_STRING, NULL, CONF_START, "Mail server.", .is_address = true),
     ROW("mail.password", CONF_SECRET, NULL, CONF_START, "Mail password.",
         .foreign_env = "EMAIL_PASSWORD"),
     ROW("modules", CONF_STRINGS, NULL, CONF_START, "Modules.", .min = 0),

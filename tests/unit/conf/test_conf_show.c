@@ -87,6 +87,8 @@ Test(conf_show, never_shows_a_password)
         cr_assert_null(strstr(shown, "hunter2"));
     }
     cr_assert_str_eq(show_flag("mail.password", "hunter2"), "***");
+    cr_assert_str_eq(show_flag("mail.url", "hunter2"), "***", "no address, so it may be anything");
+    cr_assert_str_eq(show_flag("mail.url", "smtp://h"), "smtp://h");
 }
 
 /* ---- reload ---- */

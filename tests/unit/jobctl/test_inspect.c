@@ -181,7 +181,6 @@ static void reconnect(struct look *k)
 static int walk(struct look *k, int where, enum inspect_state state)
 {
     struct inspect_walk w;
-    size_t n = 0;
     int rc = inspect_walk_begin(&k->in, &k->shards[0], where, state, &w, NULL);
     if (rc == JOBQ_OK && state == INSPECT_IS_DEAD)
         rc = inspect_walk_until_now(&k->in, &w, NULL);
@@ -192,7 +191,7 @@ static int walk(struct look *k, int where, enum inspect_state state)
             return rc;
         cr_assert(page.n <= 30, "%zu jobs, though 30 were asked for", page.n);
         for (size_t i = 0; i < page.n; i++)
-            n += (size_t)page.jobs[i].place.where == (size_t)where;
+            cr_assert_eq(page.jobs[i].place.where, where);
         inspect_page_done(&page);
     }
     return rc;

@@ -72,7 +72,7 @@ static enum store_outcome lock(PGconn *conn, const char *sql, int n, const char 
 
 static const char *value(const PGresult *r, enum store_column column)
 {
-    return PQgetisnull(r, 0, column) ? NULL : PQgetvalue(r, 0, column);
+    return PQgetisnull(r, 0, (int)column) ? NULL : PQgetvalue(r, 0, (int)column);
 }
 
 static void take_row(struct store_facts *facts, PGresult *r)
