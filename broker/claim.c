@@ -3,12 +3,13 @@
  * claim: commands and scripts of a worker as bytes, and their replies back. What a script does
  * stands in its head.
  */
+#include "broker/claim.h"
+
 #include <hiredis/hiredis.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "broker/claim.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
 #include "broker/script.h"
@@ -415,6 +416,37 @@ int claim_sweep_reply(const struct redisReply *r, int64_t *fenced, jobq_err *err
     if (!number_at(r, 1, 0, &n))
         return reply_refuse_shape("sweep", err);
     *fenced = n;
+    return JOBQ_OK;
+}
+
+void claim_drop(struct buf *out, const struct shard_keys *k, const char *name, int64_t minute,
+                const struct claim_drop *drop)
+{
+    script_call(out, SCRIPT_DROP, 4, 5);
+    resp_str(out, k->dead);
+    resp_str(out, k->alive);
+    resp_str(out, k->totals);
+    put_stats(out, k, minute);
+    resp_str(out, name);
+    resp_int(out, drop->keep);
+    resp_int(out, drop->retention_ms);
+    resp_int(out, drop->tell_ms);
+    resp_int(out, drop->most);
+}
+
+int claim_drop_reply(const struct redisReply *r, struct claim_dropped *out, jobq_err *err)
+{
+    int rc = check_script(r, "drop", err);
+    struct claim_dropped d = {0};
+    int64_t more;
+
+    if (rc != JOBQ_OK)
+        return rc;
+    if (!number_at(r, 1, 0, &d.dropped) || !number_at(r, 2, 0, &d.left) ||
+        !number_at(r, 3, 0, &more) || !number_at(r, 4, -1, &d.oldest_ms))
+        return reply_refuse_shape("drop", err);
+    d.more = more != 0;
+    *out = d;
     return JOBQ_OK;
 }
 

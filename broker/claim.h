@@ -48,22 +48,22 @@ void claim_beat(struct buf *out, const struct shard_keys *k, const char *name, c
 struct claim_beat {
     int64_t redis_ms;
     int64_t counter;
-    size_t peers;                    /* fields of `alive`, the caller's included */
-    const struct redisReply *reply;  /* borrowed: valid while the reply is */
+    size_t peers;                   /* fields of `alive`, the caller's included */
+    const struct redisReply *reply; /* borrowed: valid while the reply is */
 };
 struct claim_peer {
     const char *name; /* NUL-terminated, borrowed from the reply */
     size_t len;
     bool fenced;
-    int64_t counter;  /* unless fenced */
+    int64_t counter; /* unless fenced */
 };
 MUST_CHECK int claim_beat_reply(const struct redisReply *r, struct claim_beat *out, jobq_err *err);
 bool claim_beat_peer(const struct claim_beat *b, size_t i, struct claim_peer *out);
 
 /*
  * Gives back everything pending of the caller, of all lanes, to recovered with releases + 1; in the
- * call that finds none left the consumers and the fields in alive, types and info are deleted. *more:
- * call again.
+ * call that finds none left the consumers and the fields in alive, types and info are deleted.
+ * *more: call again.
  */
 void claim_leave(struct buf *out, const struct shard_keys *k, const char *name);
 MUST_CHECK int claim_leave_reply(const struct redisReply *r, bool *more, int64_t *released,
@@ -83,10 +83,10 @@ void claim_read_blocking(struct buf *out, const struct shard_keys *const *k, siz
 
 /* One entry of a reply of XREADGROUP or XRANGE, borrowed from it. */
 struct claim_entry {
-    size_t shard;     /* index into k of claim_read_blocking(); 0 for claim_read() */
+    size_t shard; /* index into k of claim_read_blocking(); 0 for claim_read() */
     enum lane lane;
     struct entry_id id;
-    const char *h;    /* NULL when the fields are not exactly h, p */
+    const char *h; /* NULL when the fields are not exactly h, p */
     size_t h_len;
     const char *p;
     size_t p_len;
@@ -132,7 +132,10 @@ enum claim_action {
     CLAIM_RECOVERED, /* back to be claimed at once: release or crash */
 };
 enum claim_reason { /* of CLAIM_DEAD */
-    CLAIM_PERMANENT, CLAIM_EXHAUSTED, CLAIM_EXPIRED, CLAIM_CORRUPT
+                    CLAIM_PERMANENT,
+                    CLAIM_EXHAUSTED,
+                    CLAIM_EXPIRED,
+                    CLAIM_CORRUPT
 };
 enum claim_count { /* what the stats call it */
                    CLAIM_COUNT_RETRIED,
@@ -149,18 +152,18 @@ enum claim_count { /* what the stats call it */
 struct claim_failed {
     struct entry_id entry;
     bool has_id;
-    jobq_id id;            /* CLAIM_LATER needs it */
+    jobq_id id; /* CLAIM_LATER needs it */
     enum claim_action action;
     enum claim_reason reason;
     enum claim_count count;
     int64_t delay_ms;
-    const char *error;     /* CLAIM_DEAD: text for the dead letter */
+    const char *error; /* CLAIM_DEAD: text for the dead letter */
     size_t error_len;
     const void *h;
     size_t h_len;
     const void *p;
     size_t p_len;
-    const char *unique;    /* freed by CLAIM_DEAD; NULL: none */
+    const char *unique; /* freed by CLAIM_DEAD; NULL: none */
     size_t unique_len;
 };
 void claim_fail(struct buf *out, const struct shard_keys *k, enum lane lane, const char *name,
@@ -203,6 +206,24 @@ MUST_CHECK int claim_reap_reply(const struct redisReply *r, bool *more, int64_t 
 /* Fences every consumer of the group that is not in `alive`; gives how many. */
 void claim_sweep(struct buf *out, const struct shard_keys *k, const char *name);
 MUST_CHECK int claim_sweep_reply(const struct redisReply *r, int64_t *fenced, jobq_err *err);
+
+/* The oldest dead letters beyond a number or an age go. */
+struct claim_drop {
+    int64_t keep;         /* so many; 0: any number */
+    int64_t retention_ms; /* so long; 0: for ever */
+    int64_t tell_ms;      /* from this age on the oldest is told of; 0: never */
+    int64_t most;         /* in this call; 0: only look */
+};
+struct claim_dropped {
+    int64_t dropped;
+    int64_t left;
+    int64_t oldest_ms; /* age of the oldest before this call; -1: below tell_ms */
+    bool more;         /* to drop */
+};
+void claim_drop(struct buf *out, const struct shard_keys *k, const char *name, int64_t minute,
+                const struct claim_drop *drop);
+MUST_CHECK int claim_drop_reply(const struct redisReply *r, struct claim_dropped *out,
+                                jobq_err *err);
 
 /* XRANGE parked (after or -) + COUNT count; its reply is read with claim_parked_reply(). */
 void claim_parked(struct buf *out, const struct shard_keys *k, const struct entry_id *after,

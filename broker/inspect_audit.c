@@ -11,7 +11,8 @@
 #include "broker/reply.h"
 #include "broker/resp.h"
 
-/* How often operators may act between two looks before the numbers are given as they are. */
+/* How often operators, or jobd, may act between two looks before the numbers are given as they are.
+ */
 #define LOOKS_MAX 5
 #define TIME_MAX (INT64_C(1) << 53) /* Unix ms, any that make sense */
 
@@ -88,13 +89,14 @@ static int read_totals(const struct redisReply *r, const char *key, struct inspe
                        jobq_err *err)
 {
     int rc = ask_shape(r, REDIS_REPLY_ARRAY, key, err);
-    if (rc == JOBQ_OK && r->elements != 3)
+    if (rc == JOBQ_OK && r->elements != 4)
         rc = reply_refuse_shape(key, err);
     if (rc != JOBQ_OK)
         return rc;
     out->purged = ask_count(r->element[0], 0);
     out->revived = ask_count(r->element[1], 0);
     out->discarded = ask_count(r->element[2], 0);
+    out->dropped = ask_count(r->element[3], 0);
     return JOBQ_OK;
 }
 
@@ -104,9 +106,9 @@ static int look_once(const struct inspect *in, const struct shard_keys *k,
     struct redisReply *r[3];
     struct inspect_books before = {0};
     struct buf *b = conn_out(in->conn);
-    resp_command(b, "HMGET", k->totals, "purged", "revived", "discarded", NULL);
+    resp_command(b, "HMGET", k->totals, "purged", "revived", "discarded", "dropped", NULL);
     resp_command(b, "XINFO", "STREAM", k->dead, NULL);
-    resp_command(b, "HMGET", k->totals, "purged", "revived", "discarded", NULL);
+    resp_command(b, "HMGET", k->totals, "purged", "revived", "discarded", "dropped", NULL);
     int rc = ask_many(in->conn, in->deadline_ms, r, 3, err);
     if (rc != JOBQ_OK)
         return rc;
@@ -122,7 +124,8 @@ static int look_once(const struct inspect *in, const struct shard_keys *k,
         out->dead = ask_field_count(r[1], "length", 0);
     }
     /* They only grow: equal ones were so between, too. */
-    out->settled = before.revived == out->revived && before.discarded == out->discarded;
+    out->settled = before.revived == out->revived && before.discarded == out->discarded &&
+                   before.dropped == out->dropped;
     ask_free(r, 3);
     return rc;
 }

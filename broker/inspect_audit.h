@@ -42,6 +42,7 @@ struct inspect_books {
     int64_t died;               /* dead letters written */
     int64_t dead;               /* of those there are */
     int64_t revived, discarded; /* of those by operators */
+    int64_t dropped;            /* by jobd: too many, or too old */
     bool settled; /* these numbers are of one moment: then died is the sum of the others */
 };
 MUST_CHECK int inspect_books(const struct inspect *in, const struct shard_keys *k,

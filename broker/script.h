@@ -27,6 +27,7 @@ enum script_name {
     SCRIPT_PURGE,
     SCRIPT_PURGE_LATER,
     SCRIPT_DEPTH,
+    SCRIPT_DROP,
     SCRIPT_COUNT
 };
 

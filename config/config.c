@@ -105,6 +105,8 @@ static void take_numbers(struct worker_config *c)
     c->lease_ms = conf_int(conf, "lease");
     c->drain_grace_ms = conf_int(conf, "drain_grace");
     c->done_retention_ms = conf_int(conf, "done_retention");
+    c->dead_max = conf_int(conf, "dead_max");
+    c->dead_retention_ms = conf_int(conf, "dead_retention");
     c->max_payload_bytes = conf_int(conf, "max_payload");
     c->executors =
         conf_is_set(conf, "executors") ? (int)conf_int(conf, "executors") : count_processors();

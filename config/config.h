@@ -69,6 +69,8 @@ struct worker_config {
     int64_t lease_ms;
     int64_t drain_grace_ms;
     int64_t done_retention_ms;
+    int64_t dead_max;          /* 0: any number */
+    int64_t dead_retention_ms; /* 0: for ever */
     int64_t max_payload_bytes;
 
     /* executors */

@@ -93,6 +93,7 @@ static void on_command_down(void *ctx, const char *why)
     for (size_t i = 0; i < s->shard_count; i++) {
         struct shard *shard = s->shards[i];
         shard->moving = shard->sweeping = shard->walking = shard->creating_groups = false;
+        shard->letters.asking = false;
         for (size_t k = 0; k < LANE_COUNT; k++)
             shard->lanes[k].not_before_ms = 0;
     }

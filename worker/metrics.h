@@ -72,7 +72,7 @@ struct metrics_series {
 /* Part of a shard. */
 struct shard_numbers {
     uint64_t claimed[LANE_COUNT];
-    uint64_t merged, stale, abandoned, peers_fenced, reaped, moved, unparked;
+    uint64_t merged, stale, abandoned, peers_fenced, reaped, moved, unparked, dropped;
     struct metrics_series *newest; /* the one used last: most jobs of a queue are of few types */
     struct publish_depth depth;
     bool depth_known;

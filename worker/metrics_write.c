@@ -69,8 +69,10 @@ static void add_shard(struct row *row, const struct shard *shard)
     sum->reaped += n->reaped;
     sum->moved += n->moved;
     sum->unparked += n->unparked;
+    sum->dropped += n->dropped;
     row->held += map_size(shard->held);
-    row->any |= shard->claims || claimed || n->peers_fenced || n->reaped || n->moved || n->unparked;
+    row->any |= shard->claims || claimed || n->peers_fenced || n->reaped || n->moved ||
+                n->unparked || n->dropped;
 }
 
 /* Queues of the configuration, then one for the upkeep of all others. */
@@ -118,6 +120,7 @@ static void write_queues(struct supervisor *s, struct buf *b)
         {METRIC_REAPED, offsetof(struct shard_numbers, reaped)},
         {METRIC_MOVED, offsetof(struct shard_numbers, moved)},
         {METRIC_UNPARKED, offsetof(struct shard_numbers, unparked)},
+        {METRIC_DEAD_DROPPED, offsetof(struct shard_numbers, dropped)},
     };
     size_t n;
     struct row *rows = make_rows(s, &n);

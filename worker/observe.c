@@ -159,3 +159,9 @@ void observe_unparked(struct shard *shard, int64_t jobs)
     shard->numbers.unparked += (uint64_t)jobs;
     publish_shard_event(shard, "unparked", NULL, jobs);
 }
+
+void observe_dropped(struct shard *shard, int64_t letters)
+{
+    shard->numbers.dropped += (uint64_t)letters;
+    publish_shard_event(shard, "dropped", NULL, letters);
+}

@@ -35,5 +35,6 @@ void observe_round_trip(struct supervisor *s, int64_t us);
 void observe_peer_fenced(struct shard *shard, const char *victim);
 void observe_reaped(struct shard *shard, const char *victim, int64_t jobs);
 void observe_unparked(struct shard *shard, int64_t jobs);
+void observe_dropped(struct shard *shard, int64_t letters);
 
 #endif

@@ -61,6 +61,7 @@ int queues_reset_shard(struct shard *shard, jobq_err *err)
     shard->state = SHARD_NEW;
     shard->register_due_ms = 0;
     shard->moving = shard->sweeping = shard->walking = false;
+    shard->letters.asking = false;
     shard->quick_audits = 0;
     shard->published.info_hash = 0;
     shard->published.info_due_ms = 0;

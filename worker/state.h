@@ -19,6 +19,7 @@
 #include "worker/dispatch.h"
 #include "worker/drain.h"
 #include "worker/job.h"
+#include "worker/letters.h"
 #include "worker/metrics.h"
 #include "worker/publish.h"
 #include "worker/readiness.h"
@@ -74,6 +75,7 @@ struct shard {
     int64_t move_due_ms, sweep_due_ms, audit_due_ms, park_due_ms, register_due_ms;
     unsigned quick_audits; /* still to do after a broken link */
     struct entry_id parked_cursor;
+    struct shard_letters letters;
     struct shard_published published;
     struct shard_numbers numbers;
 };

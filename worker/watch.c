@@ -7,9 +7,10 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "worker/audit.h"
 #include "config/config.h"
+#include "worker/audit.h"
 #include "worker/lease.h"
+#include "worker/letters.h"
 #include "worker/observe.h"
 #include "worker/peers.h"
 #include "worker/ticket.h"
@@ -18,8 +19,9 @@
 #define PARKED_WALK 100
 #define PARKED_AGAIN_MS 10 /* where some were known there may be more */
 #define MOVE_RANKS 10
-#define WAKE_MAX_MS 3600000 /* the channel is open to anybody; what is due is asked for every second
-                             * anyway */
+#define WAKE_MAX_MS                                                                                \
+    3600000 /* the channel is open to anybody; what is due is asked for every second               \
+             * anyway */
 
 /* ---- registering ---- */
 
@@ -53,6 +55,7 @@ static void on_registered(void *ctx, void *data, const struct redisReply *r)
             lease_declare_dead(shard->lease, s->predecessor);
         shard->move_due_ms = shard->sweep_due_ms = shard->park_due_ms = now;
         shard->audit_due_ms = now + s->config->lease_ms;
+        shard->letters.due_ms = now + s->config->lease_ms; /* once it is known who is here */
         log_event(LOG_INFO, "registered", LOG_STR("queue", shard->keys.queue),
                   LOG_INT("partition", shard->keys.partition),
                   LOG_STR("incarnation", s->incarnation), LOG_END);
@@ -219,8 +222,7 @@ static void on_unpark(void *ctx, void *data, const struct redisReply *r)
             observe_unparked(t->shard, moved);
             log_event(LOG_INFO, "unparked", LOG_STR("queue", t->shard->keys.queue),
                       LOG_INT("jobs", moved), LOG_END);
-            t->shard->park_due_ms =
-                MIN(t->shard->park_due_ms, loop_now(s->loop) + PARKED_AGAIN_MS);
+            t->shard->park_due_ms = MIN(t->shard->park_due_ms, loop_now(s->loop) + PARKED_AGAIN_MS);
         }
     }
     mem_free(t);
@@ -289,6 +291,7 @@ static void run_shard(struct shard *shard, int64_t now)
         shard->park_due_ms = now + s->config->lease_ms;
         walk_parked(shard);
     }
+    letters_run(shard, now);
 }
 
 void watch_run(struct supervisor *s, int64_t now_ms)
@@ -314,6 +317,7 @@ int64_t watch_due_ms(const struct supervisor *s, int64_t now_ms)
         if (s->drain.phase == DRAIN_NOT) {
             due = MIN(due, shard->audit_due_ms);
             due = MIN(due, shard->walking ? INT64_MAX : shard->park_due_ms);
+            due = MIN(due, letters_due_ms(shard));
         }
     }
     return due;

@@ -175,18 +175,20 @@ static int add_books(const struct inspect *in, const struct shard_keys *k,
     sum->dead += books.dead;
     sum->revived += books.revived;
     sum->discarded += books.discarded;
+    sum->dropped += books.dropped;
     sum->settled = sum->settled && books.settled;
     return JOBQ_OK;
 }
 
-/* Dead letters that nobody deleted by jobctl, and that are not there. */
+/* Unaccounted: neither jobctl nor jobd deleted them, and they are not there. */
 static json_t *books_json(const struct inspect_books *b)
 {
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:o, s:I}", "died", (json_int_t)b->died, "dead", (json_int_t)b->dead,
-        "revived", (json_int_t)b->revived, "discarded", (json_int_t)b->discarded, "unaccounted",
-        b->settled ? json_integer(b->died - b->dead - b->revived - b->discarded) : json_null(),
-        "purged", (json_int_t)b->purged);
+    int64_t gone = b->died - b->dead - b->revived - b->discarded - b->dropped;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "died", (json_int_t)b->died, "dead",
+                     (json_int_t)b->dead, "revived", (json_int_t)b->revived, "discarded",
+                     (json_int_t)b->discarded, "dropped", (json_int_t)b->dropped, "unaccounted",
+                     b->settled ? json_integer(gone) : json_null(), "purged",
+                     (json_int_t)b->purged);
 }
 
 static int show_queue(struct session *s, const struct queue_row *row, int64_t now_ms,
@@ -196,6 +198,7 @@ static int show_queue(struct session *s, const struct queue_row *row, int64_t no
         {"died", "dead letters ever", OUT_NUMBER},
         {"revived", "of them retried", OUT_NUMBER},
         {"discarded", "of them discarded", OUT_NUMBER},
+        {"dropped", "of them dropped by jobd", OUT_COUNT},
         {"unaccounted", "of them unaccounted for", OUT_COUNT},
         {"purged", "purged", OUT_COUNT},
     };

@@ -188,9 +188,8 @@ const struct command command_table[] = {
      "A number with ~ is an upper bound: Redis cannot tell any more. Dead letters ever are those "
      "written since the queue "
      "began:\n"
-     "each of them is there, was retried, or was discarded, so none is unaccounted for unless "
-     "somebody deleted them past "
-     "jobctl.",
+     "each of them is there, was retried, was discarded, or was dropped by jobd (dead_max, "
+     "dead_retention), so none is unaccounted for unless somebody deleted them past jobctl.",
      .run = cmd_queue_show},
     {"queue purge", OPERANDS(NEEDED("QUEUE", QUEUE)), purge_flags,
      "Delete the jobs that wait in a queue, for good",

@@ -23,6 +23,7 @@ static const char *colour_of(const char *word)
         {"crashed", "\033[31m"},  {"dead", "\033[31m"},      {"expired", "\033[31m"},
         {"corrupt", "\033[31m"},  {"fenced", "\033[31m"},    {"reaped", "\033[31m"},
         {"unparked", "\033[32m"}, {"skipped", "\033[7m"},    {"operator", "\033[35m"},
+        {"dropped", "\033[31m"},
     };
     for (size_t i = 0; i < ARRAY_LEN(colours); i++) {
         if (strcmp(colours[i].word, word) == 0)

@@ -16,7 +16,7 @@ struct shard_keys;
 /* Words of events, space-separated: what --event takes. */
 #define EVENT_WORDS                                                                                \
     "started succeeded retried snoozed crashed released dead expired corrupt parked unparked "     \
-    "fenced reaped operator skipped"
+    "fenced reaped dropped operator skipped"
 
 /* A line with its end: "09:18:22.123  succeeded  mail  mail.send  01a3…  run 210ms". */
 void event_line_text(struct buf *b, const json_t *event, const struct shard_keys *k, bool colour);

@@ -298,6 +298,32 @@ Test(publish, tells_events_to_who_listens)
     scene_free(s);
 }
 
+Test(publish, tells_of_dead_letters_that_it_drops)
+{
+    struct scene *s = scene_new(0);
+    struct listener l;
+    scene_jobd(s, 0,
+               (struct jobd_options){.executors = 1, .lease = "1s", .extra = "dead_max = 2;"});
+    listen_to(&l, s);
+    wait_until(1500, is_heard, s);
+    wait_event(&l, "succeeded", NULL);
+    for (int i = 0; i < 5; i++)
+        scene_enqueue(s, "dead", "{\"text\":\"no\"}");
+    long long jobs = 0;
+    for (size_t seen = 0; jobs < 3;) {
+        while (seen >= json_array_size(l.lines))
+            take_message(&l);
+        const json_t *e = json_array_get(l.lines, seen++);
+        if (strcmp(text_in(e, "event"), "dropped") == 0)
+            jobs += number_in(e, "jobs");
+    }
+    cr_assert_eq(jobs, 3);
+    cr_assert_eq(scene_dead(s), 2);
+    stop_listening(&l);
+    scene_drain(s, 0);
+    scene_free(s);
+}
+
 /* A flood is cut, and says so. */
 Test(publish, leaves_out_what_is_too_much)
 {

@@ -198,7 +198,7 @@ Test(jobctl_doctor, finds_a_command_that_jobd_may_not)
 {
     take_right("-xtrim");
     expect_fault("redis privileges",
-                 "user jobq-worker may not XTRIM jobq:{default:0}:ready:normal MINID 0 (1 in all)",
+                 "user jobq-worker may not XTRIM jobq:{default:0}:ready:normal MINID 0 (2 in all)",
                  "contrib/redis/users.conf");
 }
 

@@ -29,6 +29,8 @@ Test(config, has_the_documented_defaults)
     cr_assert_eq(c->lease_ms, 5000);
     cr_assert_eq(c->drain_grace_ms, 25000);
     cr_assert_eq(c->done_retention_ms, INT64_C(7) * 24 * 3600 * 1000);
+    cr_assert_eq(c->dead_max, 100000);
+    cr_assert_eq(c->dead_retention_ms, INT64_C(90) * 24 * 3600 * 1000);
     cr_assert_eq(c->max_payload_bytes, 256 * 1024);
     cr_assert_eq(c->limits.soft_limit_ms, 60000);
     cr_assert_eq(c->limits.hard_limit_ms, 70000);
