@@ -70,6 +70,7 @@ static void on_command_up(void *ctx)
     struct supervisor *s = ctx;
     s->client_ids[LINK_COMMAND] = link_client_id(s->command);
     s->scripts_loading = false;
+    s->scripts_due_ms = 0;
     supervisor_load_scripts(s);
     resp_command(link_out(s->command), "CLIENT", "INFO", NULL);
     link_expect(s->command, on_client_info, s, NULL);

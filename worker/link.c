@@ -12,15 +12,17 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/trouble.h"
 #include "broker/conn.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
+#include "worker/pace.h"
 
 #define FIRST_PAUSE_MS 20
-#define AUTH_PAUSE_MS 4000 /* wrong credentials: seldom, yet back within 5 s of healing (G36) */
-#define LOADING_PAUSE_MS 1000
+#define STEADY_MS 5000    /* up so long, a connection is well: what it breaks of then is news */
 #define GREETING_MS 10000 /* to connect and be checked; then it is tried again */
 #define OLDEST_MAJOR 7
+#define SAME_DOWN 2 /* the same connection to the same server is down, for whatever reason */
 
 struct expectation {
     link_reply_fn fn;
@@ -37,9 +39,12 @@ struct link {
     int io_fd;
     struct loop_timer *timer;
     bool up;
-    bool checking;   /* ROLE and INFO are under way */
-    bool breaking;   /* inside go_down() */
-    bool dirty;      /* output was appended in this turn */
+    bool checking; /* ROLE and INFO are under way */
+    bool breaking; /* inside go_down() */
+    bool dirty;    /* output was appended in this turn */
+    bool told_down;
+    bool demoted;  /* it takes us, but no writes: no reconnecting without a pause */
+    int64_t up_ms; /* when it last went up */
     int64_t pause_ms;
     int64_t longest_pause_ms;
     int64_t attempt_ms; /* when the present attempt began; -1: none */
@@ -67,6 +72,7 @@ int link_new(struct loop *loop, const struct redis_url *url, const char *name, c
     l->io_fd = -1;
     l->longest_pause_ms = MAX(longest_pause_ms, FIRST_PAUSE_MS);
     l->attempt_ms = -1;
+    l->told_down = true; /* the first time up is worth a line too */
     snprintf(l->word, sizeof(l->word), "%s", word);
     if ((rc = conn_new(url, name, &l->conn, err)))
         goto out;
@@ -167,7 +173,7 @@ static void plan_retry(struct link *l, int64_t pause_ms)
 static int64_t next_pause(struct link *l, int code)
 {
     if (code == JOBQ_EAUTH)
-        return AUTH_PAUSE_MS;
+        return pace_of_class(REPLY_AUTH);
     if (!l->tried_at_once) {
         l->tried_at_once = true;
         return 0;
@@ -178,6 +184,9 @@ static int64_t next_pause(struct link *l, int code)
 
 static void go_down(struct link *l, int code, const char *why)
 {
+    const struct log_field fields[] = {LOG_STR("connection", l->word),
+                                       LOG_STR("server", conn_where(l->conn)),
+                                       LOG_STR("error", why), LOG_END};
     if (l->breaking)
         return;
     l->breaking = true;
@@ -186,9 +195,11 @@ static void go_down(struct link *l, int code, const char *why)
     l->checking = false;
     l->dirty = false;
     l->attempt_ms = -1;
-    if (strcmp(l->trouble, why) != 0 || was_up)
-        log_event(LOG_WARN, "redis.down", LOG_STR("connection", l->word),
-                  LOG_STR("server", conn_where(l->conn)), LOG_STR("error", why), LOG_END);
+    if (was_up && loop_now(l->loop) - l->up_ms >= STEADY_MS) {
+        l->demoted = false;
+        trouble_end("redis.down", SAME_DOWN, fields);
+    }
+    l->told_down |= trouble_write(LOG_WARN, "redis.down", SAME_DOWN, fields);
     snprintf(l->trouble, sizeof(l->trouble), "%s", why);
     loop_io_remove(l->io);
     l->io = NULL;
@@ -213,12 +224,17 @@ static void go_up(struct link *l)
 {
     l->up = true;
     l->checking = false;
-    l->pause_ms = 0;
-    l->tried_at_once = false;
+    l->up_ms = loop_now(l->loop);
+    if (!l->demoted) {
+        l->pause_ms = 0;
+        l->tried_at_once = false;
+    }
     l->trouble[0] = '\0';
-    log_event(LOG_INFO, "redis.up", LOG_STR("connection", l->word),
-              LOG_STR("server", conn_where(l->conn)), LOG_INT("client_id", conn_client_id(l->conn)),
-              LOG_END);
+    if (l->told_down)
+        log_event(LOG_INFO, "redis.up", LOG_STR("connection", l->word),
+                  LOG_STR("server", conn_where(l->conn)),
+                  LOG_INT("client_id", conn_client_id(l->conn)), LOG_END);
+    l->told_down = false;
     if (l->hooks.on_up)
         l->hooks.on_up(l->hooks.ctx);
 }
@@ -449,10 +465,12 @@ bool link_judge(struct link *l, const struct redisReply *reply)
     if (!reply_is_error(reply))
         return false;
     enum reply_class c = reply_class_of(reply);
-    log_event(LOG_WARN, "redis.error", LOG_STR("connection", l->word),
-              LOG_STR("server", conn_where(l->conn)), LOG_STR("class", reply_class_name(c)),
-              LOG_STR("error", reply_text(reply)), LOG_END);
-    if (c == REPLY_DEMOTED)
-        link_break(l, reply_text(reply));
+    trouble_event(LOG_WARN, "redis.error", 4, LOG_STR("connection", l->word),
+                  LOG_STR("server", conn_where(l->conn)), LOG_STR("class", reply_class_name(c)),
+                  LOG_STR("error", reply_text(reply)), LOG_END);
+    if (c != REPLY_DEMOTED)
+        return true;
+    l->demoted = true;
+    link_break(l, reply_text(reply));
     return true;
 }

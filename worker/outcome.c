@@ -13,8 +13,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/trouble.h"
 #include "worker/link.h"
 #include "worker/observe.h"
+#include "worker/pace.h"
 #include "worker/state.h"
 
 /* ---- logging ---- */
@@ -62,9 +64,9 @@ static void log_done(const struct job *j)
 static const char *event_word(enum retry_event event)
 {
     static const char *const words[] = {
-        [RETRY_FAILED] = "job.failed",     [RETRY_SNOOZED] = "job.snoozed",
-        [RETRY_PERMANENT] = "job.failed",  [RETRY_CRASHED] = "job.crashed",
-        [RETRY_RELEASED] = "job.released", [RETRY_EXPIRED] = "job.expired",
+        [RETRY_FAILED] = "job.failed",       [RETRY_SNOOZED] = "job.snoozed",
+        [RETRY_PERMANENT] = "job.failed",    [RETRY_CRASHED] = "job.crashed",
+        [RETRY_RELEASED] = "job.released",   [RETRY_EXPIRED] = "job.expired",
         [RETRY_EXHAUSTED] = "job.exhausted", [RETRY_CORRUPT] = "job.corrupt",
         [RETRY_UNKNOWN] = "job.parked",
     };
@@ -271,9 +273,9 @@ static void on_batch_reply(void *ctx, void *data, const struct redisReply *r)
         supervisor_fenced(s, what);
     } else if (rc) {
         if (!supervisor_judge(s, r))
-            log_event(LOG_ERROR, "redis.unexpected", LOG_STR("answer_to", what),
-                      LOG_STR("error", err.msg), LOG_END);
-        send_again(b, RETRY_PAUSE_MS);
+            trouble_event(LOG_ERROR, "redis.unexpected", 2, LOG_STR("answer_to", what),
+                          LOG_STR("error", err.msg), LOG_END);
+        send_again(b, pace_of(r));
     } else {
         settle(b, fates);
     }
@@ -288,8 +290,7 @@ static struct batch *take_batch(struct supervisor *s, struct shard_lane *lane, b
         mem_alloc(sizeof(*b) + MIN(lane->ending_count, BATCH_MAX) * sizeof(b->jobs[0]));
     if (!b)
         return NULL;
-    *b = (struct batch){
-        .s = s, .lane = lane, .generation = s->generation, .succeeded = succeeded};
+    *b = (struct batch){.s = s, .lane = lane, .generation = s->generation, .succeeded = succeeded};
     size_t bytes = 0;
     LIST_FOR_EACH (node, &lane->ending) {
         struct job *j = LIST_ENTRY(node, struct job, node);
@@ -311,7 +312,8 @@ static void send_acks(struct supervisor *s, struct shard_lane *lane, struct batc
     struct claim_done d[BATCH_MAX];
     for (size_t i = 0; i < b->count; i++) {
         const struct job *j = b->jobs[i];
-        d[i] = (struct claim_done){.entry = j->entry, .id = j->header.id,
+        d[i] = (struct claim_done){.entry = j->entry,
+                                   .id = j->header.id,
                                    .unique = j->header.unique_len ? j->header.unique : NULL,
                                    .unique_len = j->header.unique_len};
     }

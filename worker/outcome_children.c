@@ -10,6 +10,7 @@
 #include "broker/enqueue.h"
 #include "worker/link.h"
 #include "worker/observe.h"
+#include "worker/pace.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 
@@ -27,11 +28,11 @@ static void children_settled(struct supervisor *s, struct job *j)
     outcome_succeeded(s, j);
 }
 
-static void wait_with_children(struct supervisor *s, struct job *j)
+static void wait_with_children(struct supervisor *s, struct job *j, int64_t pause_ms)
 {
     list_remove(&j->node);
     list_push_back(&s->children_waiting, &j->node);
-    s->children_due_ms = loop_now(s->loop) + RETRY_PAUSE_MS;
+    s->children_due_ms = loop_now(s->loop) + pause_ms;
 }
 
 static void on_child_reply(void *ctx, void *data, const struct redisReply *r)
@@ -57,7 +58,7 @@ static void on_child_reply(void *ctx, void *data, const struct redisReply *r)
     if (j->children_unsent == 0)
         children_settled(s, j);
     else
-        wait_with_children(s, j);
+        wait_with_children(s, j, pace_of(r));
 }
 
 static bool send_child(struct supervisor *s, struct job *j, struct job_child *c)
@@ -91,7 +92,7 @@ void outcome_send_children(struct supervisor *s, struct job *j)
         if (c->spec.size && !send_child(s, j, c))
             break;
     if (--j->children_asked == 0)
-        wait_with_children(s, j);
+        wait_with_children(s, j, RETRY_PAUSE_MS);
 }
 
 void outcome_retry_children(struct supervisor *s)

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
+#include "worker/pace.h"
 #include "worker/state.h"
 
 #define STORE_AGAIN_MS 500
@@ -185,7 +186,7 @@ static void on_queue_stored(void *ctx, void *data, const struct redisReply *r)
     struct supervisor *s = ctx;
     (void)data;
     if (supervisor_judge(s, r) && queues_unknown(s))
-        s->queues_due_ms = MIN(s->queues_due_ms, loop_now(s->loop) + STORE_AGAIN_MS);
+        s->queues_due_ms = MIN(s->queues_due_ms, loop_now(s->loop) + MAX(pace_of(r), STORE_AGAIN_MS));
 }
 
 static void on_queues(void *ctx, void *data, const struct redisReply *r)

@@ -3,21 +3,22 @@
 
 #include <stdio.h>
 
-#include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/trouble.h"
 #include "broker/reply.h"
 #include "broker/resp.h"
 #include "config/config.h"
 #include "worker/lease.h"
 #include "worker/link.h"
+#include "worker/pace.h"
 #include "worker/state.h"
 #include "worker/watch.h"
 
 #define LATE_MS 1000 /* beyond its BLOCK time, by our clock, a read is lost */
 #define BLOCK_MAX_MS 5000
 #define POLL_MS 50         /* without a reader */
-#define NO_READING_MS 2000 /* not ready so long after Redis did not let us claim */
+#define NO_READING_MS 1000 /* not ready so long after a refused read was due again */
 
 struct read_ticket {
     struct shard *shard; /* of a non-blocking read */
@@ -28,21 +29,13 @@ struct read_ticket {
 };
 
 /* A user without the right to claim is no reason to stop asking, but one to be not ready. */
-static void note_refusal(struct supervisor *s, const struct redisReply *r)
-{
-    if (reply_class_of(r) != REPLY_AUTH)
-        return;
-    snprintf(s->no_reading, sizeof(s->no_reading), "%.180s", reply_text(r));
-    s->no_reading_until_ms = loop_now(s->loop) + NO_READING_MS;
-}
-
 static void pause_reading(struct supervisor *s, const struct redisReply *r)
 {
-    s->read_pause_until_ms = loop_now(s->loop) + RETRY_PAUSE_MS;
-    if (r) {
-        note_refusal(s, r);
-        supervisor_judge(s, r);
-    }
+    s->read_pause_until_ms = loop_now(s->loop) + pace_of(r);
+    if (!r || reply_class_of(r) != REPLY_AUTH)
+        return;
+    snprintf(s->no_reading, sizeof(s->no_reading), "%.180s", reply_text(r));
+    s->no_reading_until_ms = s->read_pause_until_ms + NO_READING_MS;
 }
 
 /* ---- without blocking ---- */
@@ -69,8 +62,11 @@ static void on_read(void *ctx, void *data, const struct redisReply *r)
         if (reply_class_of(r) == REPLY_LOST_DATA)
             watch_create_groups(t->shard);
         else if (!reply_is_error(r))
-            log_event(LOG_ERROR, "read.unexpected", LOG_STR("error", err.msg), LOG_END);
+            trouble_event(LOG_ERROR, "read.unexpected", 1, LOG_STR("error", err.msg), LOG_END);
         pause_reading(s, r);
+        supervisor_judge(s, r);
+    } else if (r) {
+        s->no_reading_until_ms = 0;
     }
     CRASH_POINT("claim.read");
     dispatch_read_answered(s->dispatch, t->lane->source, t->got, loop_now(s->loop));
@@ -130,13 +126,13 @@ static void on_blocked_read(void *ctx, void *data, const struct redisReply *r)
         goto out;
     }
     if (r && claim_read_reply(r, s->block_keys, s->block_count, take_blocked_entry, s, &err)) {
-        enum reply_class c = reply_class_of(r);
-        note_refusal(s, r);
-        if (c == REPLY_LOST_DATA)
+        if (reply_class_of(r) == REPLY_LOST_DATA)
             recreate_all_groups(s);
         else if (!link_judge(s->reader, r))
-            log_event(LOG_ERROR, "read.unexpected", LOG_STR("error", err.msg), LOG_END);
-        s->read_pause_until_ms = loop_now(s->loop) + RETRY_PAUSE_MS;
+            trouble_event(LOG_ERROR, "read.unexpected", 1, LOG_STR("error", err.msg), LOG_END);
+        pause_reading(s, r);
+    } else if (r) {
+        s->no_reading_until_ms = 0;
     }
     CRASH_POINT("claim.read");
     end_block(s);

@@ -156,6 +156,7 @@ struct supervisor {
     int64_t queues_due_ms;
     bool asking_queues;
     bool scripts_loading;
+    int64_t scripts_due_ms; /* not before, after a refusal */
 
     int64_t started_ms; /* monotonic */
     struct published published;

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/notify.h"
+#include "base/trouble.h"
 #include "broker/reply.h"
 #include "broker/script.h"
 #include "worker/closing.h"
@@ -22,6 +23,7 @@
 #include "worker/lease.h"
 #include "worker/observe.h"
 #include "worker/link.h"
+#include "worker/pace.h"
 #include "worker/pool.h"
 #include "worker/process_info.h"
 #include "worker/queues.h"
@@ -33,6 +35,7 @@
 #define NOT_WRITABLE_MS 2000 /* claiming pauses so long after Redis refused a write; each refusal
                               * renews it */
 #define REFUSAL_MS 5000 /* an error answer explains the status so long */
+#define HEALED_MS 15000 /* an error not seen so long is over; to try a dead server takes 12.5 s */
 #define DUE_NEVER INT64_MAX
 #define PRECEDENCE 5 /* in steps of nice */
 
@@ -60,13 +63,15 @@ static void on_script_loaded(void *ctx, void *data, const struct redisReply *r)
     struct supervisor *s = ctx;
     if (data)
         s->scripts_loading = false;
-    if (reply_is_error(r))
-        log_event(LOG_ERROR, "script.load_failed", LOG_STR("error", reply_text(r)), LOG_END);
+    if (!reply_is_error(r))
+        return;
+    s->scripts_due_ms = loop_now(s->loop) + pace_of(r);
+    trouble_event(LOG_ERROR, "script.load_failed", 1, LOG_STR("error", reply_text(r)), LOG_END);
 }
 
 void supervisor_load_scripts(struct supervisor *s)
 {
-    if (s->scripts_loading || !link_is_up(s->command))
+    if (s->scripts_loading || !link_is_up(s->command) || loop_now(s->loop) < s->scripts_due_ms)
         return;
     s->scripts_loading = true;
     for (enum script_name n = 0; n < SCRIPT_COUNT; n++) {
@@ -280,6 +285,7 @@ static int64_t next_due(struct supervisor *s, int64_t now)
     due = MIN(due, publish_due_ms(s));
     due = MIN(due, metrics_due_ms(s));
     due = MIN(due, s->said_ms + 60000);
+    due = MIN(due, trouble_due_ms());
     if (link_is_up(s->command))
         due = MIN(due, s->asking_queues ? DUE_NEVER : s->queues_due_ms);
     if (s->watchdog_ms)
@@ -317,6 +323,7 @@ static void on_turn_end(void *ctx, int64_t now_ms)
     if (s->drain.phase != DRAIN_NOT)
         closing_run(s, now_ms);
     readiness_update(s, now_ms);
+    trouble_tick();
     log_tick();
     int64_t web_due = web_run(s, now_ms);
     loop_timer_arm(s->timer, MAX(MIN(next_due(s, now_ms), web_due), now_ms + 1));
@@ -378,6 +385,7 @@ static int set_up(struct supervisor *s, jobq_err *err)
     if ((rc = metrics_init(s, err)))
         return rc;
     process_info_now();
+    trouble_setup(MAX(HEALED_MS, PACE_SLOWEST_MS + 2 * c->lease_ms));
     if ((rc = identity_open(c->state_dir, c->instance, &s->identity, s->predecessor,
                             sizeof(s->predecessor), err)))
         return rc;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/ticket.h"
 
-#include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/trouble.h"
 
 struct ticket *ticket_new(struct shard *shard)
 {
@@ -37,14 +37,14 @@ int64_t ticket_now(const struct shard *shard)
 }
 
 bool ticket_accept(struct supervisor *s, const struct redisReply *r, int rc, const char *what,
-                          const jobq_err *err)
+                   const jobq_err *err)
 {
     if (rc == JOBQ_OK || rc == JOBQ_ESTATE)
         return true;
     if (rc == JOBQ_EFENCED)
         supervisor_fenced(s, what);
     else if (!supervisor_judge(s, r))
-        log_event(LOG_ERROR, "redis.unexpected", LOG_STR("answer_to", what),
-                  LOG_STR("error", err->msg), LOG_END);
+        trouble_event(LOG_ERROR, "redis.unexpected", 2, LOG_STR("answer_to", what),
+                      LOG_STR("error", err->msg), LOG_END);
     return false;
 }

@@ -12,6 +12,7 @@
 #include "worker/lease.h"
 #include "worker/letters.h"
 #include "worker/observe.h"
+#include "worker/pace.h"
 #include "worker/peers.h"
 #include "worker/ticket.h"
 
@@ -46,7 +47,7 @@ static void on_registered(void *ctx, void *data, const struct redisReply *r)
     } else if (!ticket_accept(s, r, rc, "register", &err)) {
         if (ticket_is_current(t))
             shard->state = SHARD_NEW;
-        shard->register_due_ms = ticket_now(shard) + REGISTER_AGAIN_MS;
+        shard->register_due_ms = ticket_now(shard) + MAX(pace_of(r), REGISTER_AGAIN_MS);
     } else {
         int64_t now = ticket_now(shard);
         shard->state = SHARD_ALIVE;
@@ -111,7 +112,7 @@ static void on_move(void *ctx, void *data, const struct redisReply *r)
     int64_t now = ticket_now(shard);
     int rc = r ? claim_move_reply(r, &m, &err) : JOBQ_ECONN;
     if (rc) {
-        shard->move_due_ms = now + RETRY_PAUSE_MS;
+        shard->move_due_ms = now + pace_of(r);
         if (r)
             ticket_accept(s, r, rc, "move", &err);
         goto out;
