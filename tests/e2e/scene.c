@@ -145,6 +145,11 @@ void scene_enqueue_many(struct scene *s, const char *type, const char *payload, 
 
     if (!jobs || !answers)
         abort();
+    if (type != s->last_type) {
+        snprintf(s->last_type, sizeof(s->last_type), "%s", type);
+        snprintf(s->last_payload, sizeof(s->last_payload), "%s", payload);
+        s->last_count = strlen(payload) < sizeof(s->last_payload) ? n : 0;
+    }
     for (size_t i = 0; i < n; i++) {
         jobs[i] = (jobq_job)JOBQ_JOB_INIT;
         jobs[i].type = type;
@@ -274,11 +279,6 @@ void scene_wait_dead(struct scene *s, long long at_least, int64_t timeout_ms)
     wait_number(s, scene_dead, at_least, timeout_ms, "dead letters");
 }
 
-void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms)
-{
-    wait_number(s, scene_pending, at_least, timeout_ms, "jobs in flight");
-}
-
 /* In one step: a job that moves from a lane to `later` or back between two looks would be seen in
  * neither. */
 static bool is_drained(void *ctx)
@@ -303,6 +303,27 @@ static bool is_drained(void *ctx)
                      "EVAL %s 5 " BASE ":later " BASE ":ready:recovered " BASE ":ready:high " BASE
                      ":ready:normal " BASE ":ready:low",
                      look) == 1;
+}
+
+static bool are_pending(void *ctx)
+{
+    struct wanted *w = ctx;
+    struct scene *s = w->scene;
+
+    if (scene_pending(s) >= w->at_least)
+        return true;
+    if (s->last_count > 0 && is_drained(s))
+        scene_enqueue_many(s, s->last_type, s->last_payload, s->last_count);
+    return false;
+}
+
+void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms)
+{
+    struct wanted w = {s, NULL, at_least};
+
+    if (!wait_until(now_ms() + patience_ms(timeout_ms), are_pending, &w))
+        fail_test("jobs in flight: %lld of %lld after %lld ms", scene_pending(s), at_least,
+                  (long long)timeout_ms);
 }
 
 void scene_wait_drained(struct scene *s, int64_t timeout_ms)

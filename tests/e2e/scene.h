@@ -30,6 +30,9 @@ struct scene {
     size_t acked_count, acked_cap;
     size_t unknown;  /* answers UNKNOWN: may or may not be stored */
     size_t children; /* that acknowledged parents have: effects under ids that nobody was told */
+    char last_type[64];
+    char last_payload[256];
+    size_t last_count; /* of scene_enqueue_many() */
 };
 
 enum { SCENE_PG = 1, SCENE_AOF = 2 };
@@ -70,6 +73,8 @@ long long scene_parked(struct scene *s);
  * module), of dead… */
 void scene_wait_effects(struct scene *s, long long at_least, int64_t timeout_ms);
 void scene_wait_dead(struct scene *s, long long at_least, int64_t timeout_ms);
+/* Claimed and not settled. Where all are done before that many were seen at once, because the test
+ * had no time to look, it enqueues as many again as scene_enqueue_many() did last. */
 void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms);
 /* Nothing waits or runs anywhere (lanes have no pending and nothing undelivered, later is
  * empty). */
