@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool_private: what pool.c and executor_frames.c share: the supervisor's side of one executor
- * process.
+ * pool_private: what the files of the pool share (pool*.c, executor_*.c): the side that the
+ * supervisor sees of one executor process.
  */
 #ifndef WORKER_POOL_PRIVATE_H
 #define WORKER_POOL_PRIVATE_H
@@ -27,10 +27,10 @@ struct executor {
     struct pool *pool;
     void *ctx; /* the supervisor's */
     enum executor_state state;
-    bool worn;     /* to be replaced once its successor is ready */
-    bool unheard;  /* something it said is lost: of what it did only the database knows */
-    bool database_down; /* it says so */
-    bool disowned; /* killed, its jobs are nobody's: only to be reaped */
+    bool worn;            /* to be replaced once its successor is ready */
+    bool unheard;         /* something it said is lost: of what it did only the database knows */
+    bool database_down;   /* it says so */
+    bool disowned;        /* killed, its jobs are nobody's: only to be reaped */
     struct child process; /* pid 0: reaped */
     int pid;              /* for logs, also afterwards */
     int socket;
@@ -99,8 +99,14 @@ void executor_flush(struct executor *x);
 /* ---- pool.c ---- */
 void pool_kill_executor(struct executor *x, const char *why);
 void pool_check_page(struct pool *p, struct executor *x);
+/* It is dead: what it did counts, the job it ran has crashed, the rest goes back. */
+void pool_settle(struct pool *p, struct executor *x, const char *why);
+
+/* ---- pool_staff.c ---- */
 /* It has ended and is reaped: settles what it held, frees it. */
 void pool_bury(struct pool *p, struct executor *x, int wait_status);
 void pool_executor_ready(struct pool *p, struct executor *x);
+void pool_start_missing(struct pool *p);
+void pool_respawn(void *ctx, int64_t now_ms); /* the timer's */
 
 #endif
