@@ -28,20 +28,7 @@ TestSuite(rights, .init = start, .fini = stop);
 static void load_forum(const char *version)
 {
     static const char *const versioned[] = {"recount", "notify", "mail"};
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
-                                server->conninfo,
-                                "--threads",
-                                "20",
-                                "--posts",
-                                "60",
-                                "--users",
-                                "15",
-                                "--version",
-                                version,
-                                NULL};
-    char *out = NULL;
-    cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
-    free(out);
+    pg_load_forum(server, version, 20, 60, 15);
     /* What the fixture has no use for. */
     pg_do(server, "ALTER TABLE misago_users_user ADD COLUMN IF NOT EXISTS password text,"
                   " ADD COLUMN IF NOT EXISTS email_hash text;"
