@@ -2,7 +2,6 @@
 /* jobctl audit list, and what queue purge, dead retry and dead discard write down, against a real
  * Redis with the rights of an operator. */
 #include <criterion/criterion.h>
-#include <hiredis/hiredis.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,34 +12,14 @@
 
 #include "base/base.h"
 #include "tests/integration/jobctl/fill.h"
-#include "tests/integration/jobctl/proxy.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
 #define WAIT_MS 30000
 #define MANY 5000
 
-static struct redis *redis;
-
-static void start(void)
-{
-    redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->operator_url, 1);
-}
-
-static void stop(void)
-{
-    redis_check_refused(redis);
-    redis_stop(redis);
-}
-
-TestSuite(jobctl_audit, .init = start, .fini = stop);
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
+TestSuite(jobctl_audit, .init = start_for_operator, .fini = stop_unrefused);
 
 static void succeed(const char *const *args)
 {
@@ -310,14 +289,8 @@ Test(jobctl_audit, killed_in_the_middle_it_is_true_all_the_same)
 
 Test(jobctl_audit, an_answer_that_was_lost_is_in_the_record)
 {
-    static struct proxy cutter;
     fill(redis, 50, NULL, NULL);
-    cutter.listen = strdup(fmt("%s/cutter", tmp_dir()));
-    cutter.target = redis->socket;
-    cutter.cut_back_at = "REVIVED";
-    proxy_start(&cutter);
-    struct run r =
-        JOBCTL("dead", "retry", "--all", "--yes", "--redis", fmt("unix://%s", cutter.listen));
+    struct run r = JOBCTL("dead", "retry", "--all", "--yes", "--redis", url_cut_at("REVIVED"));
     expect(&r, 75, "of 16 more it is not known");
     run_free(&r);
     r = audit_of_one();
@@ -328,24 +301,15 @@ Test(jobctl_audit, an_answer_that_was_lost_is_in_the_record)
 
 /* ---- as it happens ---- */
 
-static bool is_heard(void *channel)
-{
-    struct redisReply *r = redis_do(redis, "PUBSUB NUMSUB %s", (const char *)channel);
-    bool heard = r->type == REDIS_REPLY_ARRAY && r->elements == 2 && r->element[1]->integer > 0;
-    freeReplyObject(r);
-    return heard;
-}
-
 Test(jobctl_audit, tail_shows_it)
 {
-    char channel[] = "jobq:{mail:0}:events";
     fill(redis, 10, &(struct fill){.stream = "ready:high"}, NULL);
     struct process *p =
         process_start("tail",
                       (const char *const[]){bin_path("jobctl"), "tail", "--event", "operator",
                                             "--limit", "1", "--no-color", NULL},
                       NULL);
-    cr_assert(wait_until(patience_ms(WAIT_MS), is_heard, channel));
+    wait_heard("jobq:{mail:0}:events");
     SUCCEED("queue", "purge", "mail", "--yes", "--note", "a \"b\" \\ \x1b[31m 100%");
     int status = process_wait(p, patience_ms(WAIT_MS));
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);

@@ -2,16 +2,14 @@
 /* jobctl completion: the scripts, asked in the shells themselves. Those that are not there are
  * passed over: bash always is. */
 #include <criterion/criterion.h>
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
-
-static struct redis *redis;
 
 static void start(void)
 {
@@ -21,12 +19,7 @@ static void start(void)
     *strrchr(bin, '/') = '\0';
     setenv("PATH", fmt("%s:%s", bin, getenv("PATH")), 1);
     free(bin);
-    freeReplyObject(redis_do(redis, "HSET jobq:queues mail 1 main 1 other 1"));
-}
-
-static void stop(void)
-{
-    redis_stop(redis);
+    done(redis_do(redis, "HSET jobq:queues mail 1 main 1 other 1"));
 }
 
 TestSuite(jobctl_completion, .init = start, .fini = stop);

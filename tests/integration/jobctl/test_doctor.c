@@ -2,7 +2,6 @@
 /* doctor's lines about Redis and this host: each is broken alone, with the rights of jobd. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,9 +14,8 @@
 
 #include "tests/integration/jobctl/proxy.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
-
-static struct redis *redis;
 
 static void start(void)
 {
@@ -27,19 +25,7 @@ static void start(void)
     unsetenv("STATE_DIRECTORY");
 }
 
-static void stop(void)
-{
-    redis_stop(redis);
-}
-
 TestSuite(jobctl_doctor, .init = start, .fini = stop);
-
-static void done(void *reply)
-{
-    redisReply *r = reply;
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
 
 static void expect_fault(const char *check, const char *found, const char *mend)
 {

@@ -10,28 +10,10 @@
 #include "broker/codec.h"
 #include "tests/integration/jobctl/proxy.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
-static struct redis *redis;
-
-static void start(void)
-{
-    redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->operator_url, 1);
-}
-
-static void stop(void)
-{
-    redis_stop(redis);
-}
-
-TestSuite(jobctl_job, .init = start, .fini = stop);
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
+TestSuite(jobctl_job, .init = start_for_operator, .fini = stop);
 
 /* Enqueues, and gives the id. Args after the type are NULL-ended. */
 static const char *enqueue(const char *const *more)

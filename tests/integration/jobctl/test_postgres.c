@@ -9,9 +9,9 @@
 #include "base/base.h"
 #include "tests/integration/jobctl/proxy.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
-static struct redis *redis;
 static struct postgres *pg;
 
 static void start(void)
@@ -22,13 +22,13 @@ static void start(void)
     setenv("JOBQ_POSTGRES", pg->conninfo, 1);
 }
 
-static void stop(void)
+static void stop_both(void)
 {
     postgres_stop(pg);
-    redis_stop(redis);
+    stop();
 }
 
-TestSuite(jobctl_postgres, .init = start, .fini = stop);
+TestSuite(jobctl_postgres, .init = start, .fini = stop_both);
 
 static void init(void)
 {
@@ -195,21 +195,8 @@ Test(jobctl_postgres, doctor_finds_another_clock)
 
 static void load_forum(const char *version)
 {
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
-                                pg->conninfo,
-                                "--threads",
-                                "20",
-                                "--posts",
-                                "60",
-                                "--users",
-                                "15",
-                                "--version",
-                                version,
-                                NULL};
-    char *out = NULL;
     pg_do(pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
-    cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
-    free(out);
+    pg_load_forum(pg, version, 20, 60, 15);
     pg_load(pg, source_path("contrib/postgres/roles.sql"));
     setenv("JOBQ_POSTGRES", fmt("%s user=jobq_admin", pg->conninfo), 1);
     init();

@@ -11,35 +11,10 @@
 #include "base/base.h"
 #include "tests/integration/jobctl/fill.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
-static struct redis *redis;
-
-static void start(void)
-{
-    redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->operator_url, 1);
-}
-
-/* The user that operators have may do all of it. */
-static void stop(void)
-{
-    redis_check_refused(redis);
-    redis_stop(redis);
-}
-
-TestSuite(jobctl_queue, .init = start, .fini = stop);
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
-
-static long long count(const char *stream)
-{
-    return redis_int(redis, "XLEN jobq:{mail:0}:%s", stream);
-}
+TestSuite(jobctl_queue, .init = start_for_operator, .fini = stop_unrefused);
 
 static void delay(const char *type, const char *due, const char *unique)
 {
@@ -306,16 +281,6 @@ Test(jobctl_queue, purge_of_many_takes_all_that_were_there)
     cr_assert_eq(count("ready:normal"), 0);
 }
 
-static bool waits_in_a_script(void *ctx)
-{
-    (void)ctx;
-    char *clients = redis_str(redis, "CLIENT LIST");
-    const char *jobctl = strstr(clients, "name=jobctl");
-    bool waits = jobctl != NULL && strstr(jobctl, "cmd=evalsha") != NULL;
-    free(clients);
-    return waits;
-}
-
 Test(jobctl_queue, purge_interrupted_says_how_far_it_came)
 {
     fill(redis, 500, &(struct fill){.stream = "ready:normal"}, NULL);
@@ -323,7 +288,7 @@ Test(jobctl_queue, purge_interrupted_says_how_far_it_came)
     struct process *p = process_start(
         "purge", (const char *const[]){bin_path("jobctl"), "queue", "purge", "mail", "--yes", NULL},
         NULL);
-    cr_assert(wait_until(now_ms() + patience_ms(20000), waits_in_a_script, NULL));
+    wait_in_script();
     process_signal(p, SIGTERM);
     done(redis_do(redis, "CLIENT UNPAUSE"));
     int status = process_wait(p, patience_ms(20000));

@@ -8,11 +8,9 @@
 
 #include "base/buf.h"
 #include "broker/codec.h"
-#include "tests/integration/jobctl/proxy.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
-
-static struct redis *redis;
 
 static void start(void)
 {
@@ -22,18 +20,7 @@ static void start(void)
     unsetenv("JOBQ_POSTGRES");
 }
 
-static void stop(void)
-{
-    redis_stop(redis);
-}
-
 TestSuite(jobctl_redis, .init = start, .fini = stop);
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
 
 /* h of a job of that type. */
 static struct buf header(const char *type, unsigned attempts)

@@ -2,15 +2,14 @@
 /* jobctl tail, against a real Redis, with the rights of a viewer; events are published by the
  * test. */
 #include <criterion/criterion.h>
-#include <hiredis/hiredis.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "base/base.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
 #define WAIT_MS 20000
@@ -27,41 +26,13 @@
     "\"db-1\"}"
 #define LAST "{\"at\":1790000000126,\"event\":\"skipped\",\"events\":1234,\"worker\":\"db-1\"}"
 
-static struct redis *redis;
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
-
 static void start(void)
 {
-    redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->viewer_url, 1);
+    start_for_viewer();
     done(redis_do(redis, "HSET jobq:queues mail 2 other 1"));
 }
 
-static void stop(void)
-{
-    redis_stop(redis);
-}
-
 TestSuite(jobctl_tail, .init = start, .fini = stop);
-
-static bool is_heard(void *channel)
-{
-    struct redisReply *r = redis_do(redis, "PUBSUB NUMSUB %s", (const char *)channel);
-    bool heard = r->type == REDIS_REPLY_ARRAY && r->elements == 2 && r->element[1]->integer > 0;
-    freeReplyObject(r);
-    return heard;
-}
-
-static void wait_heard(const char *channel)
-{
-    cr_assert(wait_until(patience_ms(WAIT_MS), is_heard, (void *)(uintptr_t)channel),
-              "nobody listens to %s", channel);
-}
 
 static void publish(const char *channel, const char *text)
 {
@@ -153,8 +124,7 @@ Test(jobctl_tail, shows_only_what_passes_every_flag)
         int shown = process_count_log(p, "retried ") + 2 * process_count_log(p, "started ") +
                     4 * process_count_log(p, "reaped ");
         cr_assert_eq(shown, table[i].shown, "row %zu: %d", i, shown);
-        cr_assert(strcmp(table[i].flags[0], "--queue") != 0 ||
-                  !is_heard((void *)(uintptr_t) "jobq:{other:0}:events"));
+        cr_assert(strcmp(table[i].flags[0], "--queue") != 0 || !is_heard("jobq:{other:0}:events"));
         expect_stopped(p, SIGTERM);
     }
 }

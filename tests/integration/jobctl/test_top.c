@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,20 +19,13 @@
 #include "base/base.h"
 #include "tests/integration/jobctl/fill.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
 #define WAIT_MS 20000
 #define KEPT ((size_t)128 * 1024)
 #define LEAVE "\033[0m\033[?7h\033[?25h\033[?1049l"
 #define ENTER "\033[?1049h"
-
-static struct redis *redis;
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
 
 /* Queue mail: 3 wait, 2 dead; counters of this minute and the one before; a worker that runs 1. */
 static void fill_all(void)
@@ -60,15 +52,9 @@ static void fill_all(void)
 
 static void start(void)
 {
-    redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->viewer_url, 1);
+    start_for_viewer();
     setenv("TERM", "xterm", 1);
     fill_all();
-}
-
-static void stop(void)
-{
-    redis_stop(redis);
 }
 
 TestSuite(jobctl_top, .init = start, .fini = stop);

@@ -1,36 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* jobctl worker show, and what worker list tells of what workers publish, against a real Redis. */
 #include <criterion/criterion.h>
-#include <hiredis/hiredis.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "tests/integration/jobctl/run.h"
+#include "tests/integration/jobctl/server.h"
 #include "tests/support/support.h"
 
-static struct redis *redis;
-
-static void start(void)
-{
-    redis = redis_start(NULL);
-    setenv("JOBQ_REDIS", redis->viewer_url, 1);
-}
-
-static void stop(void)
-{
-    redis_check_refused(redis);
-    redis_stop(redis);
-}
-
-TestSuite(jobctl_worker, .init = start, .fini = stop);
-
-static void done(struct redisReply *r)
-{
-    cr_assert(r->type != REDIS_REPLY_ERROR, "%s", r->str);
-    freeReplyObject(r);
-}
+TestSuite(jobctl_worker, .init = start_for_viewer, .fini = stop_unrefused);
 
 #define ABOUT                                                                                      \
     "\"host\":\"web\",\"pid\":77,\"version\":\"0.1.0\",\"instance\":\"a\",\"since\":"              \
