@@ -34,6 +34,17 @@ static inline long long length(enum lane lane)
     return shard_int(&s, "XLEN %s", s.k.lanes[lane]);
 }
 
+/* How many consumers its group knows. */
+static inline long long consumers(enum lane lane)
+{
+    redisReply *r = redisCommand(s.c, "XINFO CONSUMERS %s jobq", s.k.lanes[lane]);
+    long long n = (long long)r->elements;
+
+    cr_assert_eq(r->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(r);
+    return n;
+}
+
 static inline void add_many(enum lane lane, uint64_t first, uint64_t count)
 {
     for (uint64_t n = first; n < first + count; n++)

@@ -67,11 +67,13 @@ struct entry_id add_job_of_size(struct shard *s, enum lane lane, uint64_t n, siz
 int enqueue_job(struct shard *s, uint64_t n, int64_t delay_ms, int64_t due_ms, const char *unique,
                 uint64_t *holder);
 
+/* ---- the calls: shard_calls.c ---- */
 int join(struct shard *s, const char *name);
 int beat(struct shard *s, const char *name,
          struct claim_beat *out); /* out may be NULL; no peers then */
-int beat_saying(struct shard *s, const char *name, const char *info); /* beat with that for `info` */
-int64_t counter_of(struct shard *s, const char *name);               /* of a living one */
+int beat_saying(struct shard *s, const char *name,
+                const char *info);                     /* beat with that for `info` */
+int64_t counter_of(struct shard *s, const char *name); /* of a living one */
 void take(struct shard *s, const char *name, enum lane lane, size_t count, struct taken *out);
 /* XREADGROUP whose answer nobody sees; how many entries it brought. */
 size_t take_and_lose(struct shard *s, const char *name, enum lane lane, size_t count);
