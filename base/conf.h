@@ -84,6 +84,8 @@ MUST_CHECK int conf_set_flag(struct conf *c, const char *name, const char *value
 MUST_CHECK int conf_set_foreign(struct conf *c, const char *name, const char *value,
                                 const char *source, jobq_err *err);
 
+/* Whether the table has that option. */
+bool conf_knows(const struct conf *c, const char *name);
 /* The name must be in the table with that type: anything else is a bug (asserts). Strings are
  * borrowed from c. */
 const char *conf_string(const struct conf *c, const char *name); /* NULL when not set */

@@ -21,6 +21,11 @@ static const struct conf_value *get(const struct conf_option *table,
 #define NUMBERS (1u << CONF_INT | 1u << CONF_MS | 1u << CONF_BYTES)
 #define ANY (~0u)
 
+bool conf_knows(const struct conf *c, const char *name)
+{
+    return conf_find(c->table, name, strlen(name), false) != NULL;
+}
+
 const char *conf_string(const struct conf *c, const char *name)
 {
     return get(c->table, c->values, name, TEXTS)->text;

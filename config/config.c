@@ -61,28 +61,26 @@ void worker_config_free(struct worker_config *c)
 
 /* ---- sources ---- */
 
-static int load_file(struct worker_config *c, jobq_err *err)
+static int load_file(const struct config_sources *s, struct conf *conf, jobq_err *err)
 {
-    const char *path = c->sources->file;
+    const char *path = s->file;
     if (!path && access(WORKER_CONFIG_FILE, F_OK) != 0 && errno == ENOENT)
         return JOBQ_OK;
-    return conf_load_file(c->conf, path ? path : WORKER_CONFIG_FILE, err);
+    return conf_load_file(conf, path ? path : WORKER_CONFIG_FILE, err);
 }
 
-static int load_sources(struct worker_config *c, jobq_err *err)
+static int load_sources(struct config_sources *s, struct conf *conf, jobq_err *err)
 {
     enum config_command ignored;
-    int code = conf_new(config_table(), &c->conf, err);
+    int code = load_file(s, conf, err);
+    if (code == JOBQ_OK && s->env_file)
+        code = conf_load_env_file(conf, s->env_file, err);
     if (code == JOBQ_OK)
-        code = load_file(c, err);
-    if (code == JOBQ_OK && c->sources->env_file)
-        code = conf_load_env_file(c->conf, c->sources->env_file, err);
+        code = conf_load_env(conf, s->envp, err);
     if (code == JOBQ_OK)
-        code = conf_load_env(c->conf, c->sources->envp, err);
+        code = config_read_args(s, &ignored, conf, err);
     if (code == JOBQ_OK)
-        code = config_read_args(c->sources, &ignored, c->conf, err);
-    if (code == JOBQ_OK)
-        code = config_read_forum(c->sources, c->conf, err);
+        code = config_read_forum(s, conf, err);
     return code;
 }
 
@@ -122,18 +120,12 @@ static void take_numbers(struct worker_config *c)
 static int take_servers(struct worker_config *c, jobq_err *err)
 {
     jobq_err why;
-    const char *url = conf_string(c->conf, "redis");
-    const char *source = conf_source(c->conf, "redis");
     c->postgres = conf_string(c->conf, "postgres");
-    if (!url)
-        return error_set(err, JOBQ_ECONFIG, "%s: redis: must not be empty", source);
+    c->key_prefix = conf_string(c->conf, "key_prefix");
     if (c->postgres && conninfo_check(c->postgres, &why))
         return error_set(err, JOBQ_ECONFIG, "%s: postgres: %s", conf_source(c->conf, "postgres"),
                          why.msg);
-    int code = url_parse(url, &c->redis, &why);
-    if (code == JOBQ_EINVAL)
-        return error_set(err, JOBQ_ECONFIG, "%s: redis: %s", source, why.msg);
-    return code == JOBQ_OK ? JOBQ_OK : config_no_memory(err);
+    return worker_config_take_redis(c->conf, &c->redis, err);
 }
 
 /* What handlers may ask for: how to reach the forum and its mail server; and what the executor
@@ -183,7 +175,9 @@ static int take_host_strings(struct worker_config *c, jobq_err *err)
 
 static int fill(struct worker_config *c, jobq_err *err)
 {
-    int code = load_sources(c, err);
+    int code = conf_new(config_table(), &c->conf, err);
+    if (code == JOBQ_OK)
+        code = load_sources(c->sources, c->conf, err);
     if (code == JOBQ_OK)
         code = take_servers(c, err);
     if (code == JOBQ_OK)
@@ -245,23 +239,61 @@ int worker_config_load(int argc, const char *const *argv, const char *const *env
     return JOBQ_OK;
 }
 
+/* *out is made also when it fails; NULL: not even that. Some of the table: the rest is passed
+ * over. */
+static int read_sources(struct config_sources *s, const struct conf_option *table,
+                        struct conf **out, jobq_err *err)
+{
+    enum config_command ignored;
+    int code = config_read_args(s, &ignored, NULL, err);
+    if (code == JOBQ_OK)
+        code = conf_new(table, out, err);
+    if (code == JOBQ_OK && table != config_table())
+        conf_ignore_unknown(*out);
+    return code == JOBQ_OK ? load_sources(s, *out, err) : code;
+}
+
 int worker_config_each(int argc, const char *const *argv, const char *const *envp,
                        worker_config_value_fn fn, void *ctx, jobq_err *err)
 {
     struct config_sources sources = {.argc = argc, .argv = argv, .envp = envp};
-    struct worker_config c = {.sources = &sources};
-    enum config_command ignored;
-    int code = config_read_args(&sources, &ignored, NULL, err);
-    if (code == JOBQ_OK)
-        code = load_sources(&c, err);
+    struct conf *conf = NULL;
+    int code = read_sources(&sources, config_table(), &conf, err);
     for (const struct conf_option *o = config_table(); code == JOBQ_OK && o->name; o++) {
-        bool secret = o->type == CONF_SECRET, set = conf_is_set(c.conf, o->name);
-        struct worker_config_value v = {o->name, NULL, conf_source(c.conf, o->name), secret};
+        bool secret = o->type == CONF_SECRET, set = conf_is_set(conf, o->name);
+        struct worker_config_value v = {o->name, NULL, conf_source(conf, o->name), secret};
         if (set)
-            v.value = secret ? "(set)" : conf_show(c.conf, o->name);
+            v.value = secret ? "(set)" : conf_show(conf, o->name);
         fn(ctx, &v);
     }
-    conf_free(c.conf);
+    conf_free(conf);
+    return code;
+}
+
+static const struct conf_option *find_row(const char *name)
+{
+    const struct conf_option *o = config_table();
+    while (o->name && strcmp(o->name, name) != 0)
+        o++;
+    ASSERT(o->name);
+    return o;
+}
+
+int worker_config_pick(int argc, const char *const *argv, const char *const *envp,
+                       const char *const *names, struct conf_option *rows, struct conf **out,
+                       jobq_err *err)
+{
+    struct config_sources sources = {.argc = argc, .argv = argv, .envp = envp};
+    struct conf *conf = NULL;
+    size_t n = 0;
+    for (; names[n]; n++)
+        rows[n] = *find_row(names[n]);
+    rows[n] = (struct conf_option){.name = NULL};
+    int code = read_sources(&sources, rows, &conf, err);
+    if (code == JOBQ_OK)
+        *out = conf;
+    else
+        conf_free(conf);
     return code;
 }
 

@@ -23,6 +23,7 @@
 #include "config/address.h"
 
 struct conf;
+struct conf_option;
 
 #define WORKER_CONFIG_FILE "/etc/jobq/jobd.conf" /* read when there is no -c; may be absent */
 
@@ -132,6 +133,20 @@ typedef void (*worker_config_value_fn)(void *ctx, const struct worker_config_val
  */
 MUST_CHECK int worker_config_each(int argc, const char *const *argv, const char *const *envp,
                                   worker_config_value_fn fn, void *ctx, jobq_err *err);
+/*
+ * For a program that is not jobd and needs to know some of the same: the options named
+ * (NULL-ended), with the forum's own variables that are for them, from the same sources; argv sets
+ * no others. Everything else is passed over, whatever is wrong with it. rows has room for one more
+ * than the names; *out borrows it for life. Caller frees *out with conf_free(). Errors as
+ * worker_config_load().
+ */
+MUST_CHECK int worker_config_pick(int argc, const char *const *argv, const char *const *envp,
+                                  const char *const *names, struct conf_option *rows,
+                                  struct conf **out, jobq_err *err);
+/* Checks the options redis and key_prefix; *redis is the former, and the caller frees it with
+ * url_done(). JOBQ_ECONFIG, JOBQ_ENOMEM. */
+MUST_CHECK int worker_config_take_redis(const struct conf *conf, struct redis_url *redis,
+                                        jobq_err *err);
 /*
  * Reads the same sources again. JOBQ_ECONFIG: something is wrong or needs a restart; nothing
  * changes, current stays.

@@ -28,10 +28,43 @@
 
 #define ALPHABET "1 to 64 of a-z 0-9 _ . : -"
 
-static int refuse(const struct worker_config *c, const char *option, const char *what,
-                  jobq_err *err)
+static int refuse(const struct conf *conf, const char *option, const char *what, jobq_err *err)
 {
-    return error_set(err, JOBQ_ECONFIG, "%s: %s: %s", conf_source(c->conf, option), option, what);
+    return error_set(err, JOBQ_ECONFIG, "%s: %s: %s", conf_source(conf, option), option, what);
+}
+
+/* ---- Redis ---- */
+
+/* A prefix is part of every key, so what would end the hash tag early or break a listing is
+ * refused. */
+static int check_prefix(const struct conf *conf, jobq_err *err)
+{
+    struct shard_keys keys;
+    jobq_err why;
+    const char *prefix = conf_string(conf, "key_prefix");
+    if (!prefix)
+        return refuse(conf, "key_prefix", "must not be empty", err);
+    int code = keys_init(&keys, prefix, "default", 0, &why);
+    if (code == JOBQ_OK)
+        keys_done(&keys);
+    if (code == JOBQ_EINVAL)
+        return refuse(conf, "key_prefix", why.msg, err);
+    return code == JOBQ_OK ? JOBQ_OK : config_no_memory(err);
+}
+
+int worker_config_take_redis(const struct conf *conf, struct redis_url *redis, jobq_err *err)
+{
+    jobq_err why;
+    const char *url = conf_string(conf, "redis");
+    if (!url)
+        return refuse(conf, "redis", "must not be empty", err);
+    int code = check_prefix(conf, err);
+    if (code != JOBQ_OK)
+        return code;
+    code = url_parse(url, redis, &why);
+    if (code == JOBQ_EINVAL)
+        return refuse(conf, "redis", why.msg, err);
+    return code == JOBQ_OK ? JOBQ_OK : config_no_memory(err);
 }
 
 /* ---- names ---- */
@@ -51,39 +84,24 @@ static int take_http(struct worker_config *c, jobq_err *err)
     jobq_err why;
     const char *text = conf_string(c->conf, "http");
     if (http_parse(text ? text : "off", &c->http, &why) != JOBQ_OK)
-        return refuse(c, "http", why.msg, err);
+        return refuse(c->conf, "http", why.msg, err);
     return JOBQ_OK;
-}
-
-static int check_prefix(const struct worker_config *c, jobq_err *err)
-{
-    struct shard_keys keys;
-    jobq_err why;
-    int code = keys_init(&keys, c->key_prefix, "default", 0, &why);
-    if (code == JOBQ_OK)
-        keys_done(&keys);
-    if (code == JOBQ_EINVAL)
-        return refuse(c, "key_prefix", why.msg, err);
-    return code == JOBQ_OK ? JOBQ_OK : config_no_memory(err);
 }
 
 int config_take_names(struct worker_config *c, jobq_err *err)
 {
     c->schema = conf_string(c->conf, "schema");
-    c->key_prefix = conf_string(c->conf, "key_prefix");
     c->instance = conf_string(c->conf, "instance");
     const char *state_dir = conf_string(c->conf, "state_dir");
     const char *mail_queue = conf_string(c->conf, "mail.queue");
     if (!c->schema || !is_word(c->schema, 63, "_", "0123456789"))
-        return refuse(c, "schema", "must be a name of letters, digits and _", err);
+        return refuse(c->conf, "schema", "must be a name of letters, digits and _", err);
     if (!c->instance || !is_word(c->instance, 64, "_.-", ".-"))
-        return refuse(c, "instance", "must be 1 to 64 of letters, digits, _ . -", err);
-    if (!c->key_prefix)
-        return refuse(c, "key_prefix", "must not be empty", err);
+        return refuse(c->conf, "instance", "must be 1 to 64 of letters, digits, _ . -", err);
     if (mail_queue && !text_is_name(mail_queue, strlen(mail_queue)))
-        return refuse(c, "mail.queue", "must be " ALPHABET, err);
+        return refuse(c->conf, "mail.queue", "must be " ALPHABET, err);
     if (!state_dir)
-        return refuse(c, "state_dir", "must not be empty", err);
+        return refuse(c->conf, "state_dir", "must not be empty", err);
     char *dir = config_text(c, state_dir);
     if (!dir)
         return config_no_memory(err);
@@ -91,8 +109,7 @@ int config_take_names(struct worker_config *c, jobq_err *err)
     if (strstr(conf_source(c->conf, "state_dir"), "STATE_DIRECTORY"))
         dir[strcspn(dir, ":")] = '\0';
     c->state_dir = dir;
-    int code = take_http(c, err);
-    return code == JOBQ_OK ? check_prefix(c, err) : code;
+    return take_http(c, err);
 }
 
 /* The name of the i-th group of a list, checked. */
@@ -243,7 +260,7 @@ int config_check_mail(const struct worker_config *c, jobq_err *err)
 {
     const char *rate = conf_string(c->conf, "mail.rate");
     if (rate && !is_rate(rate))
-        return refuse(c, "mail.rate",
+        return refuse(c->conf, "mail.rate",
                       "must be such as \"10/s\", \"300/m\", \"2000/h\" or \"500/d\"", err);
     return JOBQ_OK;
 }
@@ -315,7 +332,7 @@ static int take_module(struct worker_config *c, const char *name, const char **o
         size_t size = strlen(c->module_dir) + strlen(name) + sizeof("/.so");
         char *path = is_word(name, 64, "_-", "") ? config_alloc(c, size) : NULL;
         if (!is_word(name, 64, "_-", ""))
-            return refuse(c, "modules",
+            return refuse(c->conf, "modules",
                           "must be names of letters, digits, _ and -, or absolute paths", err);
         if (!path)
             return config_no_memory(err);

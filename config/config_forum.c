@@ -14,39 +14,42 @@
 
 #define TEXT_LIMIT ((size_t)64 * 1024)
 
-/* Their names with us are JOBQ_DEPLOYMENT_…; nobody needs those. */
-static const struct conf_option table[] = {
-    {.name = "deployment.postgres_host", .type = CONF_STRING, .foreign_env = "POSTGRES_HOST"},
-    {.name = "deployment.postgres_port",
-     .type = CONF_INT,
-     .min = 1,
-     .max = 65535,
-     .foreign_env = "POSTGRES_PORT"},
-    {.name = "deployment.postgres_db", .type = CONF_STRING, .foreign_env = "POSTGRES_DB"},
-    {.name = "deployment.postgres_user", .type = CONF_STRING, .foreign_env = "POSTGRES_USER"},
-    {.name = "deployment.postgres_password",
-     .type = CONF_SECRET,
-     .foreign_env = "POSTGRES_PASSWORD"},
-    {.name = "deployment.redis_host", .type = CONF_STRING, .foreign_env = "REDIS_HOST"},
-    {.name = "deployment.redis_port",
-     .type = CONF_INT,
-     .min = 1,
-     .max = 65535,
-     .foreign_env = "REDIS_PORT"},
-    {.name = "deployment.redis_password", .type = CONF_SECRET, .foreign_env = "REDIS_PASSWORD"},
-    {.name = "deployment.mail_host", .type = CONF_STRING, .foreign_env = "MISAGO_EMAIL_HOST"},
-    {.name = "deployment.mail_port",
-     .type = CONF_INT,
-     .min = 1,
-     .max = 65535,
-     .foreign_env = "MISAGO_EMAIL_PORT"},
-    {.name = "deployment.mail_user", .type = CONF_STRING, .foreign_env = "MISAGO_EMAIL_USER"},
-    {.name = "deployment.mail_password",
-     .type = CONF_SECRET,
-     .foreign_env = "MISAGO_EMAIL_PASSWORD"},
-    {.name = "deployment.mail_tls", .type = CONF_BOOL, .foreign_env = "MISAGO_EMAIL_USE_TLS"},
-    {.name = "deployment.mail_ssl", .type = CONF_BOOL, .foreign_env = "MISAGO_EMAIL_USE_SSL"},
-    {.name = NULL},
+#define VARIABLE(option, n, t, env)                                                                \
+    {                                                                                              \
+        (option),                                                                                  \
+        {                                                                                          \
+            .name = "deployment." n, .type = (t), .foreign_env = (env)                             \
+        }                                                                                          \
+    }
+#define PORT(option, n, env)                                                                       \
+    {                                                                                              \
+        (option),                                                                                  \
+        {                                                                                          \
+            .name = "deployment." n, .type = CONF_INT, .min = 1, .max = 65535,                     \
+            .foreign_env = (env)                                                                   \
+        }                                                                                          \
+    }
+
+/* Each with the option that it is for: who does not read that one does not read it either. Their
+ * names with us are JOBQ_DEPLOYMENT_…; nobody needs those. */
+static const struct {
+    const char *option;
+    struct conf_option row;
+} variables[] = {
+    VARIABLE("postgres", "postgres_host", CONF_STRING, "POSTGRES_HOST"),
+    PORT("postgres", "postgres_port", "POSTGRES_PORT"),
+    VARIABLE("postgres", "postgres_db", CONF_STRING, "POSTGRES_DB"),
+    VARIABLE("postgres", "postgres_user", CONF_STRING, "POSTGRES_USER"),
+    VARIABLE("postgres", "postgres_password", CONF_SECRET, "POSTGRES_PASSWORD"),
+    VARIABLE("redis", "redis_host", CONF_STRING, "REDIS_HOST"),
+    PORT("redis", "redis_port", "REDIS_PORT"),
+    VARIABLE("redis", "redis_password", CONF_SECRET, "REDIS_PASSWORD"),
+    VARIABLE("mail.url", "mail_host", CONF_STRING, "MISAGO_EMAIL_HOST"),
+    PORT("mail.url", "mail_port", "MISAGO_EMAIL_PORT"),
+    VARIABLE("mail.url", "mail_ssl", CONF_BOOL, "MISAGO_EMAIL_USE_SSL"),
+    VARIABLE("mail.tls", "mail_tls", CONF_BOOL, "MISAGO_EMAIL_USE_TLS"),
+    VARIABLE("mail.user", "mail_user", CONF_STRING, "MISAGO_EMAIL_USER"),
+    VARIABLE("mail.password", "mail_password", CONF_SECRET, "MISAGO_EMAIL_PASSWORD"),
 };
 
 /* Sets option to what b holds, and wipes b. from is the option of ours whose variable is named as
@@ -68,7 +71,7 @@ static int set_composed(struct conf *conf, const char *option, struct buf *b,
 static int set_as_is(struct conf *conf, const char *option, const struct conf *forum,
                      const char *from, jobq_err *err)
 {
-    const char *text = conf_string(forum, from);
+    const char *text = conf_knows(conf, option) ? conf_string(forum, from) : NULL;
     return text ? conf_set_foreign(conf, option, text, conf_source(forum, from), err) : JOBQ_OK;
 }
 
@@ -168,15 +171,15 @@ static int compose_mail(struct conf *conf, const struct conf *forum, jobq_err *e
     if (code != JOBQ_OK)
         return code;
     bool ssl = conf_bool(forum, "deployment.mail_ssl");
-    bool tls = conf_bool(forum, "deployment.mail_tls");
     int64_t port = conf_int(forum, "deployment.mail_port");
     buf_init(&b, TEXT_LIMIT);
     buf_append_str(&b, ssl ? "smtps://" : "smtp://");
     add_host(&b, host);
     buf_appendf(&b, ":%" PRId64, port ? port : ssl ? 465 : 25);
     code = set_composed(conf, "mail.url", &b, forum, from, err);
-    if (code == JOBQ_OK)
-        code = conf_set_foreign(conf, "mail.tls", tls ? "require" : "none",
+    if (code == JOBQ_OK && conf_knows(conf, "mail.tls"))
+        code = conf_set_foreign(conf, "mail.tls",
+                                conf_bool(forum, "deployment.mail_tls") ? "require" : "none",
                                 conf_source(forum, from), err);
     if (code == JOBQ_OK)
         code = set_as_is(conf, "mail.user", forum, "deployment.mail_user", err);
@@ -185,25 +188,31 @@ static int compose_mail(struct conf *conf, const struct conf *forum, jobq_err *e
     return code;
 }
 
-/* Also when it was given as "", which says: none. */
-static bool is_given(const struct conf *conf, const char *option)
+/* Whether it is for us to say: not when it was given, nor when it was given as "", which says:
+ * none. */
+static bool is_open(const struct conf *conf, const char *option)
 {
-    return strcmp(conf_source(conf, option), "default") != 0;
+    return conf_knows(conf, option) && strcmp(conf_source(conf, option), "default") == 0;
 }
 
 int config_read_forum(const struct config_sources *s, struct conf *conf, jobq_err *err)
 {
+    struct conf_option table[ARRAY_LEN(variables) + 1] = {{.name = NULL}};
     struct conf *forum = NULL;
+    size_t rows = 0;
+    for (size_t i = 0; i < ARRAY_LEN(variables); i++)
+        if (conf_knows(conf, variables[i].option))
+            table[rows++] = variables[i].row;
     int code = conf_new(table, &forum, err);
     if (code == JOBQ_OK && s->env_file)
         code = conf_load_env_file(forum, s->env_file, err);
     if (code == JOBQ_OK)
         code = conf_load_env(forum, s->envp, err);
-    if (code == JOBQ_OK && !is_given(conf, "redis"))
+    if (code == JOBQ_OK && is_open(conf, "redis"))
         code = compose_redis(conf, forum, err);
-    if (code == JOBQ_OK && !is_given(conf, "postgres"))
+    if (code == JOBQ_OK && is_open(conf, "postgres"))
         code = compose_postgres(conf, forum, err);
-    if (code == JOBQ_OK && !is_given(conf, "mail.url"))
+    if (code == JOBQ_OK && is_open(conf, "mail.url"))
         code = compose_mail(conf, forum, err);
     conf_free(forum);
     return code;

@@ -68,7 +68,8 @@ MUST_CHECK int config_check_mail(const struct worker_config *c, jobq_err *err);
 MUST_CHECK int config_take_programs(struct worker_config *c, jobq_err *err);
 
 /* ---- config_forum.c ---- */
-/* Sets in conf what the variables of a forum's deployment say, where our options are not set. */
+/* Sets in conf what the variables of a forum's deployment say, where our options are not set. Of
+ * the options that conf has, and of their variables alone. */
 MUST_CHECK int config_read_forum(const struct config_sources *s, struct conf *conf, jobq_err *err);
 
 #endif

@@ -6,34 +6,9 @@
 #include "admin/jobctl/command.h"
 #include "admin/jobctl/commands.h"
 #include "admin/jobctl/session.h"
+#include "admin/jobctl/settings.h"
 #include "base/error.h"
 #include "config/config.h"
-
-#define ARGV_MAX 20
-
-/* The command line of a jobd that is told what we are; the file given counts before ours. */
-static int make_argv(const struct args *a, const char *file, const char **argv)
-{
-    static const struct {
-        const char *ours, *jobds;
-    } flags[] = {
-        {"config", "--config"},     {"env-file", "--env-file"}, {"redis", "--redis"},
-        {"postgres", "--postgres"}, {"schema", "--schema"},     {"key-prefix", "--key-prefix"},
-    };
-    int argc = 0;
-    argv[argc++] = "jobd";
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        const char *value = args_value(a, flags[i].ours);
-        if (i == 0 && file != NULL)
-            value = file;
-        if (value == NULL)
-            continue;
-        argv[argc++] = flags[i].jobds;
-        argv[argc++] = value;
-    }
-    argv[argc] = NULL;
-    return argc;
-}
 
 struct listing {
     json_t *rows;
@@ -64,8 +39,8 @@ int cmd_config_show(struct session *s, const struct args *a, jobq_err *err)
     static const struct out_section section = {"options", columns, ARRAY_LEN(columns),
                                                "every option is as it is by default"};
     struct listing l = {json_array(), args_has(a, "changed")};
-    const char *argv[ARGV_MAX];
-    int argc = make_argv(a, NULL, argv);
+    const char *argv[SETTINGS_ARGV_MAX];
+    int argc = settings_argv(a, NULL, argv);
     int rc = worker_config_each(argc, argv, (const char *const *)environ, add_row, &l, err);
     if (rc != JOBQ_OK) {
         json_decref(l.rows);
@@ -83,8 +58,8 @@ int cmd_config_check(struct session *s, const struct args *a, jobq_err *err)
     };
     static const struct out_section section = {"check", columns, ARRAY_LEN(columns), NULL};
     struct worker_config *c = NULL;
-    const char *argv[ARGV_MAX], *file = a->operands[0];
-    int argc = make_argv(a, file, argv);
+    const char *argv[SETTINGS_ARGV_MAX], *file = a->operands[0];
+    int argc = settings_argv(a, file, argv);
     int rc = worker_config_load(argc, argv, (const char *const *)environ, NULL, &c, err);
     worker_config_free(c);
     if (rc != JOBQ_OK && (!s->out.json || rc != JOBQ_ECONFIG))

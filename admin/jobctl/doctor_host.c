@@ -235,17 +235,11 @@ static void check_smtp(struct session *s, struct doctor *d)
     static const char check[] = "smtp reachable";
     static const char mend[] = "start the mail server, or mend mail.url";
     const char *url = settings_text(s->settings, "mail.url");
-    const char *host = settings_text(s->settings, "deployment.mail_host");
-    const char *port = settings_text(s->settings, "deployment.mail_port");
-    char made[400], why[128] = "", line[256] = "", shown[128], found[700];
+    char why[128] = "", line[256] = "", shown[128], found[700];
     struct server to;
     if (!settings_has_module(s->settings, "mail")) {
         doctor_add(d, check, DOCTOR_SKIPPED, "module mail is not configured", NULL);
         return;
-    }
-    if (url == NULL && host != NULL) {
-        snprintf(made, sizeof(made), "smtp://%.300s:%.8s", host, port != NULL ? port : "25");
-        url = made;
     }
     if (url == NULL || !parse_server(url, &to)) {
         doctor_add(d, check, DOCTOR_FAULT,

@@ -243,7 +243,7 @@ void doctor_postgres(struct session *s, struct doctor *d)
     char found[64];
     struct pg *p = NULL;
     jobq_err err = {0};
-    if (!settings_has_postgres(s->settings)) {
+    if (settings_postgres(s->settings) == NULL) {
         doctor_skip(d, all, ARRAY_LEN(all), "no PostgreSQL is configured");
         return;
     }

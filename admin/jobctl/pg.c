@@ -141,11 +141,6 @@ static int take_results(struct pg *p, PGresult **out, jobq_err *err)
 
 /* ---- connecting ---- */
 
-static bool is_set(const struct pg_target *t)
-{
-    return t->conninfo != NULL || t->host != NULL || t->dbname != NULL;
-}
-
 static int check_conninfo(const char *conninfo, jobq_err *err)
 {
     char *text = NULL;
@@ -182,18 +177,15 @@ static int limit_statements(struct pg *p, jobq_err *err)
                     NULL, err);
 }
 
-int pg_open(const struct pg_target *t, int64_t deadline_ms, struct pg **out, jobq_err *err)
+int pg_open(const char *conninfo, int64_t deadline_ms, struct pg **out, jobq_err *err)
 {
-    const char *names[] = {
-        "dbname", "host", "port", "dbname", "user", "password", "fallback_application_name", NULL};
-    const char *values[] = {t->conninfo, t->host,     t->port,  t->dbname,
-                            t->user,     t->password, "jobctl", NULL};
-    bool whole = t->conninfo != NULL;
-    if (!is_set(t))
+    const char *const names[] = {"dbname", "fallback_application_name", NULL};
+    const char *const values[] = {conninfo, "jobctl", NULL};
+    if (conninfo == NULL)
         return error_set(err, JOBQ_ECONFIG,
                          "no PostgreSQL is configured: set postgres in the configuration, "
                          "JOBQ_POSTGRES or --postgres");
-    int rc = whole ? check_conninfo(t->conninfo, err) : JOBQ_OK;
+    int rc = check_conninfo(conninfo, err);
     if (rc != JOBQ_OK)
         return rc;
     struct pg *p = mem_zalloc(1, sizeof(*p));
@@ -201,11 +193,7 @@ int pg_open(const struct pg_target *t, int64_t deadline_ms, struct pg **out, job
         return error_set(err, JOBQ_ENOMEM, "no memory for a connection");
     p->deadline_ms = deadline_ms;
     snprintf(p->where, sizeof(p->where), "the configured address");
-    /* Either the whole string, expanded as dbname, or the parts: values[0] and [1..5] exclude each
-     * other. */
-    for (size_t i = whole ? 1 : 0; i <= (whole ? 5 : 0); i++)
-        values[i] = NULL;
-    p->conn = PQconnectStartParams(names, values, whole);
+    p->conn = PQconnectStartParams(names, values, 1); /* what is given as dbname is expanded */
     if (p->conn == NULL)
         rc = error_set(err, JOBQ_ENOMEM, "no memory for a connection");
     else if (PQstatus(p->conn) == CONNECTION_BAD)

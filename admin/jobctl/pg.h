@@ -20,15 +20,9 @@
 struct pg;
 struct pg_result;
 
-/* What to connect to. conninfo (or URI) NULL: the parts, as far as they are not NULL. */
-struct pg_target {
-    const char *conninfo;
-    const char *host, *port, *dbname, *user, *password;
-};
-
-/* JOBQ_ECONFIG: nothing is configured, or conninfo is malformed. Caller frees with pg_close(). */
-MUST_CHECK int pg_open(const struct pg_target *target, int64_t deadline_ms, struct pg **out,
-                       jobq_err *err);
+/* conninfo may be a URI. JOBQ_ECONFIG: it is NULL, as nothing is configured, or malformed. Caller
+ * frees with pg_close(). */
+MUST_CHECK int pg_open(const char *conninfo, int64_t deadline_ms, struct pg **out, jobq_err *err);
 void pg_close(struct pg *p); /* NULL is fine */
 const char *pg_where(const struct pg *p); /* "db.example:5432/forum", for messages */
 int pg_version(const struct pg *p);       /* 150020 */

@@ -151,6 +151,9 @@ Test(jobctl_usage, a_wrong_configuration_exits_78_and_shows_no_secret)
     EXPECT(78, "/nothing/there", "queue", "list", "-c", "/nothing/there");
     EXPECT(78, "no PostgreSQL is configured", "init");
     EXPECT(78, "key_prefix", "queue", "list", "--key-prefix", "a{b}");
+    EXPECT(78, "key_prefix: must not be empty", "queue", "list", "--key-prefix", "");
+    EXPECT(78, "schema: must not be empty", "init", "--schema", "");
+    EXPECT(78, "redis: must not be empty", "queue", "list", "--redis", "");
     struct run r = JOBCTL("queue", "list", "--redis", "redis://me:verysecret@h:notaport/0");
     expect(&r, 78, NULL);
     cr_assert(strstr(r.err, "verysecret") == NULL, "%s", r.err);
@@ -180,6 +183,11 @@ Test(jobctl_usage, reads_jobds_file_and_the_names_of_a_forum)
     setenv("REDIS_HOST", "127.0.0.1", 1);
     setenv("REDIS_PORT", "1", 1);
     EXPECT(69, "127.0.0.1:1", "queue", "list");
+    setenv("JOBQ_EXECUTORS", "many", 1); /* is jobd's to refuse */
+    EXPECT(69, "127.0.0.1:1", "queue", "list");
+    setenv("REDIS_HOST", "a@b", 1);
+    EXPECT(78, "environment REDIS_HOST: must be a host name or an address", "queue", "list");
+    setenv("REDIS_HOST", "127.0.0.1", 1);
     write_file(fmt("%s/env", tmp_dir()),
                "POSTGRES_HOST=/nothing/there\nPOSTGRES_PASSWORD=verysecret\n");
     chmod(fmt("%s/env", tmp_dir()), 0600);

@@ -2,11 +2,11 @@
 /*
  * jobd's configuration: what the forum's own variables add to it, and reading it again.
  */
+#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <criterion/criterion.h>
-
+#include "base/conf.h"
 #include "tests/support/support.h"
 #include "tests/unit/conf/config_load.h"
 
@@ -96,6 +96,52 @@ Test(config_forum, keeps_state_where_the_service_manager_says)
     c = must_load(ENV("STATE_DIRECTORY=/run/a"), ENV("--state-dir", "/x:y"));
     cr_assert_str_eq(c->state_dir, "/x:y");
     worker_config_free(c);
+}
+
+/* ---- for other programs ---- */
+
+static const char *const some[] = {"redis", "postgres", "key_prefix", "mail.url", NULL};
+
+Test(config_pick, reads_what_is_named_as_jobd_does_and_passes_over_the_rest)
+{
+    struct conf_option rows[ARRAY_LEN(some)];
+    struct conf *conf = NULL;
+    jobq_err err = {0};
+    const char *file = conf_file("key_prefix = \"p\"; executors = \"many\"; queues = 5; other = 1; "
+                                 "mail = { tls = 7; rate = 1; };");
+    const char *const *env =
+        ENV("JOBQ_LEASE=never", "JOBQ_MAIL_PASSWORD_FILE=/nothing/there", "POSTGRES_HOST=db",
+            "POSTGRES_PASSWORD=p w", "MISAGO_EMAIL_HOST=mx", "MISAGO_EMAIL_USE_SSL=yes",
+            "MISAGO_EMAIL_USE_TLS=perhaps", "MISAGO_EMAIL_PASSWORD_FILE=/nothing/there");
+    const char *const argv[] = {"jobd", "-c", file, "--redis=redis://h/2"};
+    cr_assert_eq(worker_config_pick(ARRAY_LEN(argv), argv, env, some, rows, &conf, &err), JOBQ_OK,
+                 "%s", err.msg);
+    cr_assert_str_eq(conf_string(conf, "redis"), "redis://h/2");
+    cr_assert_str_eq(conf_string(conf, "postgres"), "host='db' password='p w'");
+    cr_assert_str_eq(conf_source(conf, "postgres"), "environment POSTGRES_HOST");
+    cr_assert_str_eq(conf_string(conf, "key_prefix"), "p");
+    cr_assert_str_eq(conf_string(conf, "mail.url"), "smtps://mx:465");
+    cr_assert(conf_knows(conf, "redis") && !conf_knows(conf, "lease"));
+    conf_free(conf);
+}
+
+Test(config_pick, refuses_what_is_wrong_with_those_it_names)
+{
+    struct conf_option rows[ARRAY_LEN(some)];
+    struct conf *conf = NULL;
+    struct redis_url url = {0};
+    jobq_err err = {0};
+    static const char *const argv[] = {"jobd", "--key-prefix", ""};
+    cr_assert_eq(worker_config_pick(1, argv, ENV("REDIS_HOST=a@b"), some, rows, &conf, &err),
+                 JOBQ_ECONFIG);
+    cr_assert_str_eq(err.msg, "environment REDIS_HOST: must be a host name or an address");
+    cr_assert_eq(worker_config_pick(1, argv, ENV("POSTGRES_PORT=0"), some, rows, &conf, &err),
+                 JOBQ_ECONFIG);
+    cr_assert_null(conf);
+    cr_assert_eq(worker_config_pick(3, argv, NO_ENV, some, rows, &conf, &err), JOBQ_OK);
+    cr_assert_eq(worker_config_take_redis(conf, &url, &err), JOBQ_ECONFIG);
+    cr_assert_str_eq(err.msg, "flag --key-prefix: key_prefix: must not be empty");
+    conf_free(conf);
 }
 
 /* ---- reload ---- */
