@@ -3,10 +3,10 @@
  * conf_mask: shows URLs (Redis, PostgreSQL, SMTP) and libpq conninfo strings without their
  * passwords. When in doubt it hides too much. Pure.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/conf_impl.h"
+#include "base/conninfo.h"
 
 #define MASK "***"
 
@@ -80,52 +80,23 @@ static bool mask_url(const char *text, const char *rest, struct buf *out)
     return query ? mask_query(query, out) || any : any;
 }
 
-/* The end of a conninfo value: quoted or not, with backslash escapes. */
-static const char *skip_value(const char *p)
-{
-    bool quoted = *p == '\'';
-    for (p += quoted; *p; p++) {
-        if (*p == '\\' && p[1])
-            p++;
-        else if (quoted ? *p == '\'' : isspace((unsigned char)*p) != 0)
-            break;
-    }
-    return quoted && *p ? p + 1 : p;
-}
-
-static const char *skip_space(const char *p)
-{
-    while (isspace((unsigned char)*p))
-        p++;
-    return p;
-}
-
 /* key = value key = 'value' …; *regular is false when it is something else. */
 static bool mask_conninfo(const char *text, struct buf *out, bool *regular)
 {
     bool any = false;
     const char *done = text;
-    const char *p = skip_space(text);
-    *regular = true;
-    while (*p && *regular) {
-        const char *key = p;
-        while (*p && *p != '=' && !isspace((unsigned char)*p))
-            p++;
-        size_t len = (size_t)(p - key);
-        p = skip_space(p);
-        *regular = *p == '=' && len > 0;
-        if (!*regular)
-            break;
-        const char *value = skip_space(p + 1);
-        p = skip_value(value);
-        if (is_secret_key(key, len) && p > value && strncmp(value, "''", 2) != 0) {
-            append(out, done, value);
-            append_mask(out);
-            done = p;
-            any = true;
-        }
-        p = skip_space(p);
+    const char *p = text;
+    struct conninfo_pair pair;
+    while (conninfo_next(&p, &pair)) {
+        if (!is_secret_key(pair.key, pair.key_len) || pair.value_len == 0 ||
+            strncmp(pair.value, "''", 2) == 0)
+            continue;
+        append(out, done, pair.value);
+        append_mask(out);
+        done = pair.value + pair.value_len;
+        any = true;
     }
+    *regular = *p == '\0';
     append(out, done, done + strlen(done));
     return any;
 }

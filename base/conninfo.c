@@ -2,7 +2,6 @@
 #include "base/conninfo.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -25,39 +24,53 @@ static bool is_ports(const char *text, size_t len)
     return strspn(text, "0123456789,") >= len;
 }
 
-/* The end of a value; NULL: its quote is not closed. */
-static const char *skip_value(const char *p)
+/* Moves p over the value that is there; false: its quote is not closed. */
+static bool skip_value(const char **p)
 {
-    bool quoted = *p == '\'';
-    for (p += quoted; *p; p++) {
-        if (*p == '\\' && p[1])
-            p++;
-        else if (quoted ? *p == '\'' : isspace((unsigned char)*p) != 0)
-            return p + quoted;
+    const char *at = *p;
+    bool quoted = *at == '\'';
+    for (at += quoted; *at; at++) {
+        if (*at == '\\' && at[1])
+            at++;
+        else if (quoted ? *at == '\'' : isspace((unsigned char)*at) != 0)
+            break;
     }
-    return quoted ? NULL : p;
+    bool closed = !quoted || *at;
+    *p = at + (quoted && closed);
+    return closed;
+}
+
+bool conninfo_next(const char **text, struct conninfo_pair *out)
+{
+    struct conninfo_pair pair;
+    const char *p = *text = skip_space(*text);
+    pair.key = p;
+    while (*p && *p != '=' && !isspace((unsigned char)*p))
+        p++;
+    pair.key_len = (size_t)(p - pair.key);
+    p = skip_space(p);
+    if (*p != '=' || pair.key_len == 0)
+        return false;
+    pair.value = p = skip_space(p + 1);
+    pair.is_closed = skip_value(&p);
+    pair.value_len = (size_t)(p - pair.value);
+    *text = skip_space(p);
+    *out = pair;
+    return true;
 }
 
 static const char *judge_pairs(const char *p)
 {
-    for (p = skip_space(p); *p; p = skip_space(p)) {
-        const char *key = p;
-        while (*p && *p != '=' && !isspace((unsigned char)*p))
-            p++;
-        size_t len = (size_t)(p - key);
-        p = skip_space(p);
-        if (*p != '=' || !len)
-            return "a key is without its value; a value with spaces stands in single quotes";
-        const char *value = skip_space(p + 1);
-        p = skip_value(value);
-        if (!p)
+    struct conninfo_pair pair;
+    while (conninfo_next(&p, &pair)) {
+        size_t quote = *pair.value == '\'';
+        if (!pair.is_closed)
             return "a single quote is not closed";
-        size_t quote = *value == '\'';
-        if (len == 4 && strncmp(key, "port", 4) == 0 &&
-            !is_ports(value + quote, (size_t)(p - value) - 2 * quote))
+        if (pair.key_len == 4 && strncmp(pair.key, "port", 4) == 0 &&
+            !is_ports(pair.value + quote, pair.value_len - 2 * quote))
             return "the port is no number";
     }
-    return NULL;
+    return *p ? "a key is without its value; a value with spaces stands in single quotes" : NULL;
 }
 
 /* "host:port,[::1]:port", up to end. */

@@ -70,3 +70,26 @@ Test(conninfo, refuses_without_repeating)
         cr_expect(strstr(err.msg, "connection string"), "%s", err.msg);
     }
 }
+
+Test(conninfo, walks_over_pairs_up_to_what_is_none)
+{
+    const char *at = " host = h password='a\\'b' port=1 rest";
+    struct conninfo_pair pair;
+    static const char *const expected[][2] = {
+        {"host", "h"}, {"password", "'a\\'b'"}, {"port", "1"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        cr_assert(conninfo_next(&at, &pair));
+        cr_assert(pair.is_closed);
+        cr_assert_eq(pair.key_len, strlen(expected[i][0]));
+        cr_assert_eq(strncmp(pair.key, expected[i][0], pair.key_len), 0);
+        cr_assert_eq(pair.value_len, strlen(expected[i][1]));
+        cr_assert_eq(strncmp(pair.value, expected[i][1], pair.value_len), 0);
+    }
+    cr_assert_not(conninfo_next(&at, &pair));
+    cr_assert_str_eq(at, "rest");
+    at = "a='b c";
+    cr_assert(conninfo_next(&at, &pair));
+    cr_assert(!pair.is_closed && pair.value_len == 4 && *at == '\0');
+    cr_assert_not(conninfo_next(&at, &pair));
+}
