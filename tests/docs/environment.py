@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where the commands of a document are run: the programs as they are installed, a Redis, a PostgreSQL with a small forum
-and a mail server of their own, in a private directory. Nothing of the system's servers is used; all of it ends with us."""
+and a mail server of their own, in a private directory. Nothing of the system's servers is used; all of it ends with us,
+however we end (guardian.py)."""
 import os
 import pwd
 import shutil
@@ -10,6 +11,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from guardian import Guardian
 
 SERVER_SECONDS = 60
 
@@ -32,14 +35,6 @@ def wait_until(what, condition, log=None):
         time.sleep(0.05)
 
 
-def run(*command, **options):
-    done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          check=False, **options)
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(str(c) for c in command)}: {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
 class Environment:
     """Servers that all documents share; make one for each document with enter()."""
 
@@ -48,9 +43,10 @@ class Environment:
         self.running = []
         self.root = Path(tempfile.mkdtemp(prefix="jobq-docs.", dir=os.environ.get("TMPDIR", "/var/tmp")))
         self.root.chmod(0o755)
+        self.guardian = Guardian(self.root)
         self.log = self.root / "servers.log"
         try:
-            run(cmake, "--install", build, "--prefix", self.root / "jobq")
+            self.run(cmake, "--install", build, "--prefix", self.root / "jobq")
             self.libdir = next((self.root / "jobq").rglob("libjobq.so")).parent
             self.start_postgres()
             self.start_mail()
@@ -58,11 +54,20 @@ class Environment:
             self.end()
             raise
 
+    def run(self, *command, **options):
+        started = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, start_new_session=True, **options)
+        self.guardian.begins(started.pid)
+        said = started.communicate()[0]
+        self.guardian.is_over(started.pid)
+        if started.returncode != 0:
+            raise Failed(f"{' '.join(str(c) for c in command)}: {started.returncode}\n{said}")
+
     def daemon(self, *command, log=None, **options):
-        """Ends with us, however we end."""
         with open(log or self.log, "ab") as out:
             started = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *(str(c) for c in command)],
                                        stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **options)
+        self.guardian.begins(started.pid)
         self.running.append(started)
         return started
 
@@ -78,15 +83,15 @@ class Environment:
             who = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
             os.chown(where, who.pw_uid, who.pw_gid)
             user = ["--reuid", who.pw_uid, "--regid", who.pw_gid, "--clear-groups"]
-        run(*(["setpriv", *user] if user else []), self.pg_bin / "initdb", "-D", where / "data", "-U", "jobq",
-            "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", cwd=where)
+        self.run(*(["setpriv", *user] if user else []), self.pg_bin / "initdb", "-D", where / "data", "-U", "jobq",
+                 "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", cwd=where)
         # One call for both: a change of user clears the signal.
         self.daemon(*user, self.pg_bin / "postgres", "-D", where / "data", "-k", where, "-h", "",
                     "-c", "fsync=off", cwd=where)
         wait_until("PostgreSQL", lambda: self.sql("select 1", "postgres", check=False) == "1\n", self.log)
         self.sql("create database forum_fixture", "postgres")
-        run(self.source / "contrib/forum/fixture/load.sh", f"host={where} dbname=forum_fixture user=jobq",
-            "--users", 50, "--threads", 40, "--posts", 400, "--version", "0.40")
+        self.run(self.source / "contrib/forum/fixture/load.sh", f"host={where} dbname=forum_fixture user=jobq",
+                 "--users", 50, "--threads", 40, "--posts", 400, "--version", "0.40")
 
     def sql(self, statement, database, check=True):
         done = subprocess.run([self.pg_bin / "psql", "-XAtq", "-h", self.pg, "-U", "jobq", "-d", database, "-c", statement],
@@ -115,7 +120,7 @@ class Environment:
             wait_until("Redis", lambda: started.poll() is not None or answers(), self.log)
             if started.poll() is None:
                 return started, port
-            self.running.remove(started)
+            self.forget(started)
         raise Failed(f"Redis does not start\n{self.log.read_text()[-2000:]}")
 
     def enter(self, number):
@@ -153,9 +158,13 @@ class Environment:
 
         return here, environment, leave
 
-    def stop(self, process, how=signal.SIGKILL):
+    def forget(self, process):
         if process in self.running:
             self.running.remove(process)
+            self.guardian.is_over(process.pid)
+
+    def stop(self, process, how=signal.SIGKILL):
+        self.forget(process)
         process.send_signal(how)
         try:
             process.wait(10)
@@ -167,3 +176,4 @@ class Environment:
         for process in list(self.running):
             self.stop(process, signal.SIGQUIT)  # PostgreSQL: at once, its children too
         shutil.rmtree(self.root, ignore_errors=True)
+        self.guardian.end()

@@ -1,13 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""run.py fails where it must: documents and blocks with exactly one fault each. No servers."""
+"""run.py fails where it must: documents and blocks with exactly one fault each; and leaves nothing, even when it is killed.
+No servers."""
 import os
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
+from guardian import GONE_SECONDS, TERM_SECONDS, Guardian, members  # pylint: disable=wrong-import-position
 from run import Shell, blocks_of, check_document, missing_line, run_block  # pylint: disable=wrong-import-position
 
 FENCE = "```"
@@ -38,6 +43,34 @@ RUNS = (
 )
 
 
+def be_killed(work):
+    """A runner that is killed amid a block which started what does not end by itself, nor when it is asked to."""
+    here = Path(work) / "here"
+    here.mkdir()
+    guardian = Guardian(work)
+    shell = Shell(here, dict(os.environ), guardian)
+    print(shell.bash.pid, flush=True)
+    status, said = shell.run("sleep 600 &\n(trap '' TERM; echo $BASHPID >deaf; exec sleep 600) &\n"
+                             "until [ -s deaf ]; do :; done\nmkdir -p some/where\n")
+    if status == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(said)
+
+
+def leaves_nothing():
+    work = tempfile.mkdtemp(prefix="jobq-docs.", dir=os.environ.get("TMPDIR", "/var/tmp"))
+    killed = subprocess.run([sys.executable, __file__, work], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                            check=False)
+    session = {int(killed.stdout.split()[0])} if killed.returncode == -signal.SIGKILL else set()
+    until = time.monotonic() + TERM_SECONDS + 2 * GONE_SECONDS
+    while session and (os.path.exists(work) or members(session)) and time.monotonic() < until:
+        time.sleep(0.02)
+    if session and not os.path.exists(work) and not members(session):
+        return True
+    print(f"a killed runner leaves {members(session)}, {os.path.exists(work) and work}: {killed}")
+    return False
+
+
 def main():
     bad = 0
     with tempfile.TemporaryDirectory(prefix="jobq-docs.", dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
@@ -54,7 +87,8 @@ def main():
                 bad += 1
         here = Path(name) / "here"
         here.mkdir()
-        shell = Shell(here, dict(os.environ))
+        guardian = Guardian(name)
+        shell = Shell(here, dict(os.environ), guardian)
         for info, commands, shown, fine in RUNS:
             document.write_text(f"{FENCE}{info}\n{commands}\n{FENCE}\n" + (f"{FENCE}text\n{shown}\n{FENCE}\n" if shown else ""))
             wrong = run_block(shell, blocks_of(document)[0])
@@ -71,6 +105,8 @@ def main():
         if shell.group_lives():
             print("what was started in the background lives on")
             bad += 1
+    guardian.end()
+    bad += not leaves_nothing()
     if missing_line(["a", "c"], "a\nb\nc") or not missing_line(["a", "c"], "c\na"):
         print("the order of lines")
         bad += 1
@@ -78,4 +114,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(be_killed(sys.argv[1]) if len(sys.argv) > 1 else main())

@@ -116,13 +116,15 @@ def missing_line(shown, output):
 class Shell:
     """One bash for a whole document: directory, variables and programs in the background stay from block to block."""
 
-    def __init__(self, here, environment):
+    def __init__(self, here, environment, guardian):
         reader, writer = os.pipe()
         self.bash = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "bash", "--norc", "--noprofile"],
                                      stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
                                      cwd=here, env=environment, pass_fds=[writer], start_new_session=True)
         os.close(writer)
-        self.answers, self.writer, self.directory, self.count = os.fdopen(reader), writer, Path(here).parent, 0
+        guardian.begins(self.bash.pid)
+        self.guardian, self.answers, self.writer = guardian, os.fdopen(reader), writer
+        self.directory, self.count = Path(here).parent, 0
 
     def run(self, text):
         """(status, output): the status of the last command that failed, else that of the last one."""
@@ -151,6 +153,7 @@ class Shell:
             until = time.monotonic() + 3
             while how == signal.SIGTERM and time.monotonic() < until and self.group_lives():
                 time.sleep(0.02)
+        self.guardian.is_over(self.bash.pid)
         self.bash.stdin.close()
         self.bash.wait()
         self.answers.close()
@@ -184,7 +187,7 @@ def run_document(environment, document, number, blocks):
     """The number of blocks that were run and None, or what is wrong."""
     here, variables, leave = environment.enter(number)
     name = document.relative_to(environment.source)
-    shell = Shell(here / name.parent if name.parts[0] == "contrib" else here, variables)
+    shell = Shell(here / name.parent if name.parts[0] == "contrib" else here, variables, environment.guardian)
     ran = 0
     try:
         for block in blocks:
