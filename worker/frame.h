@@ -34,10 +34,11 @@
 
 struct buf;
 
-#define FRAME_MAX ((size_t)24 * 1024 * 1024) /* payload hard limit plus headers, or a job's
-                                              * children */
-#define FRAME_HELD_MAX 256u                  /* jobs an executor may hold */
-#define FRAME_SOCKET_FD 3                    /* in the executor */
+#define FRAME_MAX                                                                                  \
+    ((size_t)24 * 1024 * 1024) /* payload hard limit plus headers, or a job's                      \
+                                * children */
+#define FRAME_HELD_MAX 256u    /* jobs an executor may hold */
+#define FRAME_SOCKET_FD 3      /* in the executor */
 #define FRAME_PAGE_FD 4
 
 struct frame_page {
@@ -49,13 +50,13 @@ struct frame_page {
 
 enum frame_kind {
     /* supervisor to executor */
-    FRAME_JOB = 1,      /* struct frame_job; seqs ascend by 1, never 0 */
-    FRAME_DRAIN = 2,    /* finish what you hold, then exit 0; should_stop turns true; no body */
-    FRAME_SENT = 3,     /* body: 16 id bytes: the stored children of this job were sent, forget
-                         * them */
-    FRAME_CONFIG = 4,   /* body: count u32, then key, value strings: what host->config() answers;
-                         * before FRAME_START */
-    FRAME_START = 5,    /* body: count u32, then module path strings: open them, then say READY */
+    FRAME_JOB = 1,    /* struct frame_job; seqs ascend by 1, never 0 */
+    FRAME_DRAIN = 2,  /* finish what you hold, then exit 0; should_stop turns true; no body */
+    FRAME_SENT = 3,   /* body: 16 id bytes: the stored children of this job were sent, forget
+                       * them */
+    FRAME_CONFIG = 4, /* body: count u32, then key, value strings: what host->config() answers;
+                       * before FRAME_START */
+    FRAME_START = 5,  /* body: count u32, then module path strings: open them, then say READY */
     /* executor to supervisor */
     FRAME_READY = 32,   /* struct frame_ready (types) */
     FRAME_IDLE = 33,    /* nothing left to do; no body */
@@ -65,11 +66,11 @@ enum frame_kind {
                          * `done` */
     FRAME_LOG = 36,     /* level u8, text string; seq 0: of no job */
     FRAME_RESULT = 37,  /* JSON string */
-    FRAME_PROGRESS = 38,/* percent u8 */
-    FRAME_FAILED = 39,  /* text string: could not start (a module, its configuration); the executor
-                         * exits 78 after it */
-    FRAME_PG = 40,      /* u8 1: the database answers, 0: it does not, then text string. Sent when
-                         * it changes */
+    FRAME_PROGRESS = 38, /* percent u8 */
+    FRAME_FAILED = 39,   /* text string: could not start (a module, its configuration); the executor
+                          * exits 78 after it */
+    FRAME_PG = 40,       /* u8 1: the database answers, 0: it does not, then text string. Sent when
+                          * it changes */
 };
 
 struct frame {
@@ -97,7 +98,10 @@ struct frame_job {
 };
 
 enum frame_verdict {
-    FRAME_V_DONE = 0, FRAME_V_RETRY = 1, FRAME_V_SNOOZE = 2, FRAME_V_DEAD = 3,
+    FRAME_V_DONE = 0,
+    FRAME_V_RETRY = 1,
+    FRAME_V_SNOOZE = 2,
+    FRAME_V_DEAD = 3,
     FRAME_V_RELEASE = 4, /* could not be tried (database down, lock not free): back, no budget,
                           * after delay */
     FRAME_V_CRASH = 5,   /* broke the contract (ended the runtime's transaction): counts as a
@@ -158,6 +162,7 @@ MUST_CHECK int frame_get_ready(const struct frame *f, size_t *at, struct frame_t
 /* ---- the page ---- */
 /* Executor: true when seq may run now (it is marked started); false when it was taken back. */
 bool frame_page_start(struct frame_page *p, uint32_t seq, int64_t now_ms);
+/* run_us: 1 at least. */
 void frame_page_finish(struct frame_page *p, uint32_t seq, uint32_t run_us);
 /* Supervisor: takes back all up to last_handed that have not started; gives the seq of the last
  * started. */

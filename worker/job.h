@@ -54,25 +54,25 @@ struct job {
     size_t p_len;
     struct retry_limits limits; /* of its type, when it was claimed */
     uint32_t soft_ms, hard_ms;
-    int64_t enqueued_ms;      /* Redis's clock */
-    int64_t claimed_ms;       /* monotonic */
-    int64_t wait_ms;          /* between enqueue and claim, by Redis's clock */
-    int64_t started_redis_ms; /* as published; 0: not yet */
+    int64_t enqueued_ms;           /* Redis's clock */
+    int64_t claimed_ms;            /* monotonic */
+    int64_t wait_ms;               /* between enqueue and claim, by Redis's clock */
+    int64_t started_redis_ms;      /* as published; 0: not yet */
     struct metrics_series *series; /* where its numbers go; NULL: not looked up yet */
-    bool was_handed;          /* to an executor, once or more */
-    struct dispatch_job turn; /* dispatch's part */
+    bool was_handed;               /* to an executor, once or more */
+    struct dispatch_job turn;      /* dispatch's part */
 
     /* what the executor said */
     uint32_t seq;
-    uint8_t verdict;     /* enum frame_verdict */
-    int64_t delay_ms;    /* -1: not set */
-    char *text;          /* of the verdict, NULL: none; owned */
+    uint8_t verdict;  /* enum frame_verdict */
+    int64_t delay_ms; /* -1: not set */
+    char *text;       /* of the verdict, NULL: none; owned */
     size_t text_len;
-    uint32_t run_us;
+    uint32_t run_us; /* 0: it did not run */
     struct job_child *children;
     struct job_child **children_tail;
-    size_t children_unsent; /* not stored yet */
-    size_t children_asked;  /* sent, not answered */
+    size_t children_unsent;    /* not stored yet */
+    size_t children_asked;     /* sent, not answered */
     struct executor *executor; /* that ran it: wants to hear that stored children were sent; may be
                                 * gone */
 

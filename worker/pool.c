@@ -319,7 +319,7 @@ void pool_children_sent(struct pool *p, struct executor *x, const uint8_t id[16]
 static uint32_t run_time_us(const struct pool *p, const struct executor *x)
 {
     int64_t us = (loop_now(p->loop) - x->started_ms) * 1000;
-    return (uint32_t)MIN(MAX(us, 0), (int64_t)UINT32_MAX);
+    return (uint32_t)MIN(MAX(us, 1), (int64_t)UINT32_MAX);
 }
 
 void pool_settle(struct pool *p, struct executor *x, const char *why)

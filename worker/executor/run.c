@@ -289,7 +289,7 @@ int run_job(struct run *r, const struct frame *f, jobq_err *err)
     if (v.kind == FRAME_V_DONE)
         CRASH_POINT("execute.committed");
     took_us = clock_mono_us() - start_us;
-    run_us = (uint32_t)MIN(took_us, (int64_t)UINT32_MAX);
+    run_us = (uint32_t)MIN(MAX(took_us, 1), (int64_t)UINT32_MAX);
     rc = tell(r, &v, err);
     if (rc == JOBQ_OK) {
         frame_page_finish(r->ex->page, f->seq, run_us);

@@ -38,6 +38,7 @@ struct rig {
     struct frame_page *page;
     struct buf in;
     uint32_t last_seq;
+    uint32_t finished; /* the page said so before all that was there was read */
     jobq_id ids[RIG_JOBS];
     struct said said[RIG_JOBS];
     char log[4096]; /* lines of no job */
