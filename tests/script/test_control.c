@@ -192,7 +192,7 @@ Test(control, walks_delayed_jobs_of_one_instant_page_by_page)
     struct inspect_place place = {.where = INSPECT_LATER};
     bool seen[601] = {false};
     for (uint64_t n = 1; n <= 600; n++)
-        cr_assert_eq(enqueue_job(&s, n, 0, n <= 500 ? 1900000000000 : 1900000000001, NULL, NULL),
+        cr_assert_eq(enqueue_job(&s, n, 0, n <= 500 ? 4100000000000 : 4100000000001, NULL, NULL),
                      JOBQ_OK);
     cr_assert_eq(inspect_walk_begin(&in, &s.k, INSPECT_LATER, INSPECT_DELAYED, &w, NULL), JOBQ_OK);
     size_t sum = 0;
@@ -215,7 +215,7 @@ Test(control, walks_delayed_jobs_of_one_instant_page_by_page)
     cr_assert_eq(sum, 600);
     id_of(500, &place.id);
     cr_assert_eq(inspect_walk_begin(&in, &s.k, INSPECT_LATER, INSPECT_DELAYED, &w, NULL), JOBQ_OK);
-    inspect_walk_after(&w, &place, 1900000000000);
+    inspect_walk_after(&w, &place, 4100000000000);
     struct inspect_page page;
     cr_assert_eq(inspect_walk_next(&in, &w, 1, &page, NULL), JOBQ_OK);
     cr_assert(page.n == 1 && number_of(&page.jobs[0].id) == 501);
