@@ -17,7 +17,7 @@
 #include "tests/support/support.h"
 #include "tests/unit/broker/fake_redis.h"
 
-#define LONG_MS 10000
+#define LONG_MS 60000
 
 static inline struct conn *new_conn(const char *text)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,16 +154,21 @@ Test(conn, has_no_id_and_no_address_where_there_is_none)
 
 Test(conn, says_why_it_cannot_connect)
 {
-    struct fake *f = fake_start(true, serve_silence, NULL);
-    int port = fake_port(f);
+    /* A port that is ours, so that nobody else comes to listen there; nor do we. */
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     jobq_err err;
 
-    fake_stop(f);
+    cr_assert(bind(fd, (struct sockaddr *)&a, len) == 0 &&
+              getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    int port = ntohs(a.sin_port);
     struct conn *c = new_conn(fmt("redis://127.0.0.1:%d", port));
     cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_ECONN);
     cr_assert_str_eq(err.msg,
                      fmt("cannot connect to Redis at 127.0.0.1:%d/0: Connection refused", port));
     cr_assert_eq(conn_state(c), CONN_DOWN);
+    close(fd);
     conn_free(c);
     c = new_conn("unix:///nonexistent/redis.sock");
     cr_assert_eq(conn_connect(c, soon(LONG_MS), &err), JOBQ_ECONN);

@@ -179,7 +179,7 @@ Test(conn, gives_a_reply_that_ends_where_the_connection_does)
         struct redisReply *r = NULL;
         ask(c);
         cr_assert_eq(conn_flush(c, NULL), JOBQ_OK);
-        cr_assert(wait_until(now_ms() + LONG_MS, is_all_there, c));
+        cr_assert(wait_until(now_ms() + patience_ms(LONG_MS), is_all_there, c));
         cr_assert_eq(conn_call(c, soon(LONG_MS), &r, NULL), JOBQ_OK);
         cr_assert_eq(r->len, 16381);
         freeReplyObject(r);

@@ -66,6 +66,23 @@ Test(answers, tell_the_cause_of_a_refusal)
     }
 }
 
+/* Refused for that cause at the end of its time; a machine that stood still meanwhile may try with
+ * more. */
+static void expect_in_vain(struct mini_link link, jobq_cause cause)
+{
+    int64_t deadline_ms = 150;
+    jobq_answer a;
+
+    for (;; deadline_ms *= 8) {
+        m = (struct mini){.links = {link}};
+        cr_assert_eq(enqueue_plain(deadline_ms, &a), JOBQ_EREJECTED);
+        if (a.cause == cause || deadline_ms > 5000)
+            break;
+    }
+    cr_assert_eq(a.cause, cause, "%s", a.text);
+    cr_assert_lt(m.registrations, 40u * (size_t)(deadline_ms / 150), "asked without a pause");
+}
+
 Test(answers, wait_for_what_passes)
 {
     static const struct {
@@ -81,14 +98,10 @@ Test(answers, wait_for_what_passes)
         cr_assert_eq(enqueue_plain(LONG_MS, &a), JOBQ_OK);
         cr_assert_eq(m.stored, 1u);
         cr_assert_eq(m.connections, 1);
-        m = (struct mini){.links = {{.to_job = cases[i].reply}}};
-        cr_assert_eq(enqueue_plain(150, &a), JOBQ_EREJECTED);
-        cr_assert_eq(a.cause, cases[i].cause);
-        m = (struct mini){
-            .links = {{.to_register = cases[i].reply, .to_partitions = cases[i].reply}}};
-        cr_assert_eq(enqueue_plain(150, &a), JOBQ_EREJECTED);
-        cr_assert_eq(a.cause, cases[i].cause);
-        cr_assert_lt(m.registrations, 40u, "asked without a pause");
+        expect_in_vain((struct mini_link){.to_job = cases[i].reply}, cases[i].cause);
+        expect_in_vain(
+            (struct mini_link){.to_register = cases[i].reply, .to_partitions = cases[i].reply},
+            cases[i].cause);
     }
 }
 
