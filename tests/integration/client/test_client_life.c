@@ -49,21 +49,26 @@ static void read_all(int fd, void *bytes, size_t n)
     }
 }
 
-enum { BULK = 60000 };
+enum { CALLS = 3, CALL = 20000, BULK = CALLS * CALL };
 
-/* In a child: enqueues BULK jobs in calls of 20,000 and writes the answers to fd. */
-static _Noreturn void produce(int fd)
+/* In a child: enqueues BULK jobs in calls of CALL, each when a byte of `go` says so, and writes the
+ * answers to fd. */
+static _Noreturn void produce(int go, int fd)
 {
     jobq_client *c = open_client(redis->producer_url, 60000);
     jobq_job *jobs = calloc(BULK, sizeof(*jobs));
     jobq_answer *answers = calloc(BULK, sizeof(*answers));
 
-    alarm(120);
+    alarm((unsigned)(patience_ms(240000) / 1000));
     for (int i = 0; i < BULK; i++)
         jobs[i] = plain_job();
-    for (int i = 0; i < BULK; i += 20000)
-        if (jobq_enqueue_many(c, jobs + i, 20000, answers + i, NULL) == JOBQ_EINVAL)
+    for (int i = 0; i < BULK; i += CALL) {
+        char byte;
+        if (read(go, &byte, 1) != 1)
+            _exit(7);
+        if (jobq_enqueue_many(c, jobs + i, CALL, answers + i, NULL) == JOBQ_EINVAL)
             _exit(8);
+    }
     for (int i = 0; i < BULK; i++)
         write_all(fd, &answers[i], sizeof(answers[i]));
     _exit(0);
@@ -95,20 +100,21 @@ static int compare_ids(const void *a, const void *b)
 /* G1, G6 */
 Test(client_life, loses_no_acknowledged_job_when_redis_is_killed_in_a_bulk)
 {
-    int pipes[2];
+    int pipes[2], go[2];
     int status;
     size_t count, ok = 0;
-    long long half = 2000;
     jobq_answer a;
 
-    cr_assert_eq(pipe(pipes), 0);
+    cr_assert(pipe(pipes) == 0 && pipe(go) == 0);
     pid_t pid = fork();
     if (pid == 0)
-        produce(pipes[1]);
+        produce(go[0], pipes[1]);
     close(pipes[1]);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CALLS; i++) {
+        /* This call's jobs are still to come, however slow we are: there will be so many more. */
+        long long half = redis_int(redis, "XLEN " LANE) + 2000;
+        cr_assert_eq(write(go[1], "", 1), 1);
         cr_assert(wait_until(now_ms() + patience_ms(30000), is_half_done, &half));
-        half = redis_int(redis, "XLEN " LANE) + 2000;
         redis_kill(redis);
         redis_restart(redis);
     }
@@ -133,6 +139,8 @@ Test(client_life, loses_no_acknowledged_job_when_redis_is_killed_in_a_bulk)
     cr_assert_geq(count, (size_t)BULK);
     cr_assert_leq(count, BULK + 3 * 1000u, "more copies than were in the pipe");
     close(pipes[0]);
+    close(go[0]);
+    close(go[1]);
     free(answers);
     free(ids);
 }
