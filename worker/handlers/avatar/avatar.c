@@ -14,22 +14,20 @@
 #include "worker/handlers/avatar/avatar.h"
 
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "worker/handlers/common/text.h"
+#include "worker/handlers/common/say.h"
 
 #define WAIT_MS 60000 /* for an operator to mend what stands in the way */
 #define PATHS_EACH 100
 
 static int wait_for_operator(struct task *t, const char *text)
 {
-    t->host->set_text(t->host->ctx, text);
     t->host->set_delay(t->host->ctx, WAIT_MS);
-    return JOBQ_SNOOZE;
+    return say_verdict(t->host, JOBQ_SNOOZE, "%s", text);
 }
 
 int task_begin(struct task *t, const jobq_job_view *job, const jobq_host *host, struct payload *p)
@@ -38,7 +36,7 @@ int task_begin(struct task *t, const jobq_job_view *job, const jobq_host *host, 
 
     *t = (struct task){.job = job, .host = host};
     if (!payload_finish(p)) {
-        return task_end(t, JOBQ_DEAD, "%s", p->fault);
+        return say_verdict(t->host, JOBQ_DEAD, "%s", p->fault);
     }
     if (!root || root[0] != '/') {
         return wait_for_operator(t, "forum.media_root is not set to the forum's directory of media "
@@ -46,7 +44,7 @@ int task_begin(struct task *t, const jobq_job_view *job, const jobq_host *host, 
     }
     t->conn = host->pg(host->ctx);
     if (!t->conn) {
-        return task_end(t, JOBQ_SNOOZE, "no connection to PostgreSQL");
+        return say_verdict(t->host, JOBQ_SNOOZE, "no connection to PostgreSQL");
     }
     if (media_open(root, &t->media, &t->fault) < 0) {
         return task_end_file(t);
@@ -62,25 +60,13 @@ void task_done(struct task *t)
     }
 }
 
-int task_end(struct task *t, int verdict, const char *format, ...)
-{
-    char text[JOBQ_HANDLER_TEXT_MAX];
-    va_list args;
-
-    va_start(args, format);
-    text_format_list(text, sizeof(text), format, args);
-    va_end(args);
-    t->host->set_text(t->host->ctx, text);
-    return verdict;
-}
-
 int task_end_sql(struct task *t)
 {
     if (pg_is_schema_mismatch(&t->why)) {
-        return task_end(t, JOBQ_DEAD, "the tables are not those of forum 0.39 or 0.40: %s",
-                        t->why.text);
+        return say_verdict(t->host, JOBQ_DEAD, "the tables are not those of forum 0.39 or 0.40: %s",
+                           t->why.text);
     }
-    return task_end(t, pg_failure_verdict(&t->why), "%s", t->why.text);
+    return say_verdict(t->host, pg_failure_verdict(&t->why), "%s", t->why.text);
 }
 
 int task_end_file(struct task *t)
@@ -90,7 +76,7 @@ int task_end_file(struct task *t)
     if (verdict == JOBQ_SNOOZE) {
         return wait_for_operator(t, t->fault.text);
     }
-    return task_end(t, verdict, "%s", t->fault.text);
+    return say_verdict(t->host, verdict, "%s", t->fault.text);
 }
 
 int task_end_stop(struct task *t)
@@ -99,20 +85,9 @@ int task_end_stop(struct task *t)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     if ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 >= t->job->soft_ms) {
-        return task_end(t, JOBQ_RETRY, "took longer than its soft limit");
+        return say_verdict(t->host, JOBQ_RETRY, "took longer than its soft limit");
     }
-    return task_end(t, JOBQ_SNOOZE, "stopped for jobd to drain");
-}
-
-void task_log(struct task *t, int level, const char *format, ...)
-{
-    char text[JOBQ_HANDLER_TEXT_MAX];
-    va_list args;
-
-    va_start(args, format);
-    text_format_list(text, sizeof(text), format, args);
-    va_end(args);
-    t->host->log(t->host->ctx, level, text);
+    return say_verdict(t->host, JOBQ_SNOOZE, "stopped for jobd to drain");
 }
 
 static int enqueue_remove(struct task *t, int64_t user_id, char *const *names, size_t count)
@@ -144,12 +119,12 @@ void task_remove_later(struct task *t, int64_t user_id, const struct list *names
         size_t rest = names->count - at;
         size_t count = rest < PATHS_EACH ? rest : PATHS_EACH;
         if (enqueue_remove(t, user_id, names->names + at, count) < 0) {
-            task_log(t, JOBQ_LOG_WARN, "%zu files are left to avatar.sweep", rest);
+            say_log(t->host, JOBQ_LOG_WARN, "%zu files are left to avatar.sweep", rest);
             return;
         }
     }
     if (names->failed) {
-        task_log(t, JOBQ_LOG_WARN, "out of memory: some files are left to avatar.sweep");
+        say_log(t->host, JOBQ_LOG_WARN, "out of memory: some files are left to avatar.sweep");
     }
 }
 

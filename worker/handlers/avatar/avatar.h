@@ -37,15 +37,10 @@ struct task {
 int task_begin(struct task *t, const jobq_job_view *job, const jobq_host *host, struct payload *p);
 void task_done(struct task *t);
 
-/* Verdicts, with their texts. */
-int task_end(struct task *t, int verdict, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Verdicts, with their texts; others by say_verdict(). */
 int task_end_sql(struct task *t);  /* of t->why */
 int task_end_file(struct task *t); /* of t->fault */
 int task_end_stop(struct task *t); /* told to stop, and did */
-
-void task_log(struct task *t, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* Enqueues avatar.remove for files of a user; what cannot be enqueued is left to the sweep. */
 void task_remove_later(struct task *t, int64_t user_id, const struct list *names);

@@ -13,6 +13,7 @@
 #include "worker/handlers/avatar/avatar.h"
 #include "worker/handlers/avatar/names.h"
 #include "worker/handlers/common/crash.h"
+#include "worker/handlers/common/say.h"
 #include "worker/handlers/common/text.h"
 
 #define PATHS_MAX 1000
@@ -41,7 +42,7 @@ static int remove_unused(struct task *t, int64_t user_id, const struct list *pat
     int verdict = JOBQ_DONE;
 
     if (!names) {
-        return task_end(t, JOBQ_RETRY, "out of memory");
+        return say_verdict(t->host, JOBQ_RETRY, "out of memory");
     }
     if (account_own_files(t->conn, &t->why) < 0 ||
         account_unused_of(t->conn, user_id, names, &rows, &t->why) < 0) {
@@ -52,7 +53,7 @@ static int remove_unused(struct task *t, int64_t user_id, const struct list *pat
         if (media_remove(&t->media, path, &t->fault) == 0) {
             remove_directory(t, path);
         } else if (t->fault.kind == MEDIA_BAD) {
-            task_log(t, JOBQ_LOG_WARN, "left alone: %s", t->fault.text);
+            say_log(t->host, JOBQ_LOG_WARN, "left alone: %s", t->fault.text);
         } else {
             verdict = task_end_file(t);
         }
@@ -80,12 +81,13 @@ int remove_run(const jobq_job_view *job, const jobq_host *host, void *state)
     verdict = task_begin(&t, job, host, &p);
     for (size_t i = 0; verdict == JOBQ_DONE && i < count; i++) {
         if (strncmp(paths[i], NAMES_TREE "/", sizeof(NAMES_TREE)) != 0) {
-            verdict = task_end(&t, JOBQ_DEAD, "paths[%zu]: must be below " NAMES_TREE "/", i);
+            verdict =
+                say_verdict(t.host, JOBQ_DEAD, "paths[%zu]: must be below " NAMES_TREE "/", i);
         }
         list_add(&list, paths[i]);
     }
     if (verdict == JOBQ_DONE && list.failed) {
-        verdict = task_end(&t, JOBQ_RETRY, "out of memory");
+        verdict = say_verdict(t.host, JOBQ_RETRY, "out of memory");
     }
     if (verdict == JOBQ_DONE) {
         verdict = remove_unused(&t, user_id, &list);

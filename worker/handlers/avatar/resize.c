@@ -21,6 +21,7 @@
 #include "worker/handlers/avatar/render.h"
 #include "worker/handlers/avatar/strip.h"
 #include "worker/handlers/common/crash.h"
+#include "worker/handlers/common/say.h"
 #include "worker/handlers/common/text.h"
 
 #define BYTES_MAX ((size_t)10 * 1024 * 1024)
@@ -69,7 +70,7 @@ static bool is_made(const struct resize *r, const struct account *now)
 static int leave(struct resize *r, bool *done, const char *why)
 {
     *done = true;
-    task_log(&r->task, JOBQ_LOG_INFO, "user %" PRId64 ": %s", r->user_id, why);
+    say_log(r->task.host, JOBQ_LOG_INFO, "user %" PRId64 ": %s", r->user_id, why);
     return JOBQ_DONE;
 }
 
@@ -93,7 +94,8 @@ static int find_source(struct resize *r, bool *done)
     if (is_made(r, &r->account)) {
         return leave(r, done, "another job has made this avatar");
     }
-    return task_end(t, JOBQ_DEAD, "user %" PRId64 " has no image in %s", r->user_id, column(r));
+    return say_verdict(t->host, JOBQ_DEAD, "user %" PRId64 " has no image in %s", r->user_id,
+                       column(r));
 }
 
 /* A file may be gone because the forum has just replaced it. */
@@ -112,7 +114,7 @@ static int judge_missing(struct resize *r, bool *done)
         }
     }
     if (media_verdict(&t->fault) == JOBQ_DEAD) {
-        return task_end(t, JOBQ_DEAD, "%s %s: %s", column(r), r->name, t->fault.text);
+        return say_verdict(t->host, JOBQ_DEAD, "%s %s: %s", column(r), r->name, t->fault.text);
     }
     return task_end_file(t);
 }
@@ -124,17 +126,17 @@ static int check_limits(struct resize *r)
     char why[256];
 
     if (sniff(r->bytes, r->len, &r->sniffed, &bad) < 0) {
-        return task_end(&r->task, JOBQ_DEAD, "%s %s: not an image that is taken: %s", column(r),
-                        r->name, bad);
+        return say_verdict(r->task.host, JOBQ_DEAD, "%s %s: not an image that is taken: %s",
+                           column(r), r->name, bad);
     }
     if (s->width > SIDE_MAX || s->height > SIDE_MAX ||
         (uint64_t)s->width * s->height > PIXELS_MAX) {
-        return task_end(&r->task, JOBQ_DEAD,
-                        "%s %s: %ux%u pixels; at most %d a side and %d in all are taken", column(r),
-                        r->name, s->width, s->height, SIDE_MAX, PIXELS_MAX);
+        return say_verdict(r->task.host, JOBQ_DEAD,
+                           "%s %s: %ux%u pixels; at most %d a side and %d in all are taken",
+                           column(r), r->name, s->width, s->height, SIDE_MAX, PIXELS_MAX);
     }
     if (crop_box(&r->crop, (int)s->width, (int)s->height, &r->box, why, sizeof(why)) < 0) {
-        return task_end(&r->task, JOBQ_DEAD, "%s", why);
+        return say_verdict(r->task.host, JOBQ_DEAD, "%s", why);
     }
     r->len = strip(s->kind, r->bytes, r->len);
     return GO_ON;
@@ -164,13 +166,13 @@ static int make(struct resize *r)
     case RENDER_OK:
         return GO_ON;
     case RENDER_BAD:
-        return task_end(t, JOBQ_DEAD, "%s %s: %s", column(r), r->name, why);
+        return say_verdict(t->host, JOBQ_DEAD, "%s %s: %s", column(r), r->name, why);
     case RENDER_STOPPED:
         return task_end_stop(t);
     case RENDER_FAILED:
         break;
     }
-    return task_end(t, JOBQ_RETRY, "%s", why);
+    return say_verdict(t->host, JOBQ_RETRY, "%s", why);
 }
 
 /* ---- the files ---- */
@@ -223,7 +225,7 @@ static int write_files(struct resize *r)
         }
     }
     if (rc < 0 && t->fault.kind == MEDIA_MISSING) {
-        return task_end(t, JOBQ_RETRY, "%s", t->fault.text);
+        return say_verdict(t->host, JOBQ_RETRY, "%s", t->fault.text);
     }
     return rc < 0 ? task_end_file(t) : GO_ON;
 }
@@ -299,7 +301,7 @@ static int replace(struct resize *r, const struct account *now)
 
     format_sizes(sizes, sizeof(sizes));
     if (!images || !avatars) {
-        verdict = task_end(t, JOBQ_RETRY, "out of memory");
+        verdict = say_verdict(t->host, JOBQ_RETRY, "out of memory");
     } else if (account_replace(t->conn, &avatar, &rows, &t->why) < 0) {
         verdict = task_end_sql(t);
     } else {
@@ -379,7 +381,8 @@ static int make_avatar(struct resize *r)
     }
     if (verdict == GO_ON && !done) {
         name_files(r);
-        verdict = r->paths.failed ? task_end(t, JOBQ_RETRY, "out of memory") : write_files(r);
+        verdict =
+            r->paths.failed ? say_verdict(t->host, JOBQ_RETRY, "out of memory") : write_files(r);
     }
     if (verdict == GO_ON && !done) {
         HANDLER_CRASH_POINT("avatar.renamed");
@@ -412,7 +415,7 @@ int resize_run(const jobq_job_view *job, const jobq_host *host, void *state)
     r->crop = (struct crop){numbers[0], numbers[1], numbers[2]};
     verdict = task_begin(&r->task, job, host, &p);
     if (!p.fault[0] && crop_check(&r->crop, why, sizeof(why)) < 0) {
-        verdict = task_end(&r->task, JOBQ_DEAD, "%s", why);
+        verdict = say_verdict(r->task.host, JOBQ_DEAD, "%s", why);
     } else if (verdict == JOBQ_DONE) {
         crop_format(&r->crop, r->crop_text, sizeof(r->crop_text));
         verdict = make_avatar(r);

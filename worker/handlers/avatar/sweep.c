@@ -16,6 +16,7 @@
 #include "worker/handlers/avatar/avatar.h"
 #include "worker/handlers/avatar/names.h"
 #include "worker/handlers/avatar/tree.h"
+#include "worker/handlers/common/say.h"
 #include "worker/handlers/common/text.h"
 
 #define DAY_S (24 * 3600)
@@ -51,9 +52,9 @@ static int check_is_ours(struct task *t)
         is_ours = media_exists(&t->media, PQgetvalue(rows, i, 0));
     }
     if (!is_ours) {
-        verdict = task_end(t, JOBQ_DEAD,
-                           "none of the files that the forum's newest avatars name is below "
-                           "forum.media_root: nothing was removed");
+        verdict = say_verdict(t->host, JOBQ_DEAD,
+                              "none of the files that the forum's newest avatars name is below "
+                              "forum.media_root: nothing was removed");
     }
     PQclear(rows);
     return verdict;
@@ -70,7 +71,7 @@ static int remove_file(struct task *t, const char *name, struct tally *tally)
         return task_end_file(t);
     }
     if (tally->kept++ == 0) {
-        task_log(t, JOBQ_LOG_WARN, "left alone: %s", t->fault.text);
+        say_log(t->host, JOBQ_LOG_WARN, "left alone: %s", t->fault.text);
     }
     return JOBQ_DONE;
 }
@@ -83,7 +84,7 @@ static int find_unused(struct task *t, const struct list *files, struct list *un
     int verdict = JOBQ_DONE;
 
     if (!names) {
-        return task_end(t, JOBQ_RETRY, "out of memory");
+        return say_verdict(t->host, JOBQ_RETRY, "out of memory");
     }
     if (account_unused(t->conn, names, &rows, &t->why) < 0) {
         verdict = task_end_sql(t);
@@ -93,8 +94,9 @@ static int find_unused(struct task *t, const struct list *files, struct list *un
     }
     PQclear(rows);
     free(names);
-    return verdict == JOBQ_DONE && unused->failed ? task_end(t, JOBQ_RETRY, "out of memory")
-                                                  : verdict;
+    return verdict == JOBQ_DONE && unused->failed
+               ? say_verdict(t->host, JOBQ_RETRY, "out of memory")
+               : verdict;
 }
 
 /* Most files are named, and looking takes a while: only what seems unused is looked at again
@@ -126,7 +128,7 @@ static int enqueue_rest(struct task *t, const char *after)
 
     if (!text) {
         /* a name that is no UTF-8 */
-        verdict = task_end(t, JOBQ_RETRY, "cannot go on behind %s", after);
+        verdict = say_verdict(t->host, JOBQ_RETRY, "cannot go on behind %s", after);
     } else {
         child.payload = text;
         child.payload_len = strlen(text);
@@ -155,7 +157,7 @@ static int sweep(struct task *t, const char *after)
     if (verdict == JOBQ_DONE && tree_walk(&tree, &t->media, NAMES_TREE, after, &t->fault) < 0) {
         verdict = task_end_file(t);
     } else if (verdict == JOBQ_DONE && (tree.files.failed || tree.directories.failed)) {
-        verdict = task_end(t, JOBQ_RETRY, "out of memory");
+        verdict = say_verdict(t->host, JOBQ_RETRY, "out of memory");
     } else if (verdict == JOBQ_DONE && tree.is_cut && tree.at[0] == '\0') {
         verdict = task_end_stop(t);
     }

@@ -2,11 +2,11 @@
 /* pg: see pg.h. */
 #include "worker/handlers/common/pg.h"
 
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-
+#include <inttypes.h>
 #include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <jobq/handler.h>
 
@@ -76,6 +76,24 @@ static bool starts_with_any(const char *state, const char *const *prefixes)
         }
     }
     return false;
+}
+
+char *pg_id_array(const int64_t *ids, size_t count)
+{
+    size_t size = count * PG_ID_TEXT_MAX + 3;
+    char *out = malloc(size);
+    size_t at = 0;
+
+    if (!out) {
+        return NULL;
+    }
+    out[at++] = '{';
+    for (size_t i = 0; i < count; i++) {
+        text_format(out + at, size - at, "%s%" PRId64, i ? "," : "", ids[i]);
+        at += strlen(out + at);
+    }
+    text_format(out + at, size - at, "}");
+    return out;
 }
 
 bool pg_is_conflict(const struct pg_failure *why)

@@ -12,6 +12,10 @@
 #define WORKER_HANDLERS_COMMON_PG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PG_ID_TEXT_MAX 21 /* of a 64-bit number, with its sign and a NUL */
 
 struct pg_conn;   /* libpq's PGconn */
 struct pg_result; /* libpq's PGresult */
@@ -31,6 +35,9 @@ struct pg_result *pg_query(struct pg_conn *conn, const char *sql, int n,
 
 /* As pg_query(), for statements whose rows nobody wants. */
 bool pg_run(struct pg_conn *conn, const char *sql, struct pg_failure *why);
+
+/* An array as a parameter, "{1,2,3}"; NULL: out of memory. Caller frees with free(). */
+char *pg_id_array(const int64_t *ids, size_t count);
 
 /* A deadlock or a serialization failure: the same statements may succeed at once. */
 bool pg_is_conflict(const struct pg_failure *why);

@@ -27,6 +27,7 @@
 
 #include "worker/handlers/common/crash.h"
 #include "worker/handlers/common/payload.h"
+#include "worker/handlers/common/say.h"
 #include "worker/handlers/common/text.h"
 #include "worker/handlers/mail/compose.h"
 #include "worker/handlers/mail/message.h"
@@ -70,35 +71,6 @@ struct run {
 
 /* ---- answers ---- */
 
-static int answer(const struct run *run, int verdict, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int answer(const struct run *run, int verdict, const char *format, ...)
-{
-    char text[JOBQ_HANDLER_TEXT_MAX];
-    va_list args;
-
-    va_start(args, format);
-    text_format_list(text, sizeof(text), format, args);
-    va_end(args);
-    run->host->set_text(run->host->ctx, text);
-    return verdict;
-}
-
-static void alert(const struct run *run, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void alert(const struct run *run, const char *format, ...)
-{
-    char text[JOBQ_HANDLER_TEXT_MAX];
-    va_list args;
-
-    va_start(args, format);
-    text_format_list(text, sizeof(text), format, args);
-    va_end(args);
-    run->host->log(run->host->ctx, JOBQ_LOG_ERROR, text);
-}
-
 static void delay_about(const struct run *run, int64_t least_ms)
 {
     uint32_t random = 0;
@@ -110,7 +82,7 @@ static void delay_about(const struct run *run, int64_t least_ms)
 static int hold(const struct run *run, const char *why)
 {
     delay_about(run, HELD_MS);
-    return answer(run, JOBQ_SNOOZE, "%s", why);
+    return say_verdict(run->host, JOBQ_SNOOZE, "%s", why);
 }
 
 static int64_t now_us(void)
@@ -153,23 +125,24 @@ static bool read_request(struct run *run)
 static int refuse_statement(const struct run *run)
 {
     if (strcmp(run->failure.state, "42P01") == 0 || strcmp(run->failure.state, "3F000") == 0) {
-        alert(run, "%s; jobctl init makes jobq's tables", run->failure.text);
+        say_log(run->host, JOBQ_LOG_ERROR, "%s; jobctl init makes jobq's tables",
+                run->failure.text);
         return hold(run, run->failure.text);
     }
-    return answer(run, pg_failure_verdict(&run->failure), "%s", run->failure.text);
+    return say_verdict(run->host, pg_failure_verdict(&run->failure), "%s", run->failure.text);
 }
 
 static int refuse_message(const struct run *run, const struct mail_fault *why)
 {
     switch (why->kind) {
     case MAIL_FAULT_DATA:
-        return answer(run, JOBQ_DEAD, "%s", why->text);
+        return say_verdict(run->host, JOBQ_DEAD, "%s", why->text);
     case MAIL_FAULT_TEMPLATE:
     case MAIL_FAULT_SETTING:
-        alert(run, "no mail can be sent: %s", why->text);
+        say_log(run->host, JOBQ_LOG_ERROR, "no mail can be sent: %s", why->text);
         return hold(run, why->text);
     default:
-        return answer(run, JOBQ_RETRY, "%s", why->text);
+        return say_verdict(run->host, JOBQ_RETRY, "%s", why->text);
     }
 }
 
@@ -181,8 +154,8 @@ static int accept_mail(struct run *run, const struct smtp_result *r)
     brake_release(mail->brake);
     HANDLER_CRASH_POINT("mail.accepted");
     if (!store_record(&mail->store, run->conn, run->id, &run->failure)) {
-        alert(run, "mail %s was accepted, which could not be recorded: %s", run->id,
-              run->failure.text);
+        say_log(run->host, JOBQ_LOG_ERROR, "mail %s was accepted, which could not be recorded: %s",
+                run->id, run->failure.text);
         return JOBQ_DONE;
     }
     HANDLER_CRASH_POINT("mail.recorded");
@@ -216,17 +189,17 @@ static int judge(struct run *run, const struct smtp_result *r, uint64_t ticket)
     if (v.kind == VERDICT_BUSY || v.kind == VERDICT_BROKEN) {
         pause_us = brake_pull(mail->brake, ticket, now_us());
         if (v.kind == VERDICT_BROKEN) {
-            alert(run, "no mail can be sent: %s: %s", v.why, what);
+            say_log(run->host, JOBQ_LOG_ERROR, "no mail can be sent: %s: %s", v.why, what);
         }
         /* Were one recipient enough to make it say so, that mail would come back for ever. */
         if (v.may_be_own && brake_was_free(ticket)) {
-            return answer(run, JOBQ_RETRY, "%s: %s", v.why, what);
+            return say_verdict(run->host, JOBQ_RETRY, "%s: %s", v.why, what);
         }
         delay_about(run, pause_us / 1000);
     } else {
         brake_release(mail->brake);
     }
-    return answer(run, verdict_answer(v.kind), "%s: %s", v.why, what);
+    return say_verdict(run->host, verdict_answer(v.kind), "%s: %s", v.why, what);
 }
 
 /* ---- sending ---- */
@@ -234,7 +207,7 @@ static int judge(struct run *run, const struct smtp_result *r, uint64_t ticket)
 static int rest(const struct run *run, int64_t wait_us)
 {
     delay_about(run, wait_us / 1000);
-    return answer(run, JOBQ_SNOOZE, "the mail server is given a rest");
+    return say_verdict(run->host, JOBQ_SNOOZE, "the mail server is given a rest");
 }
 
 /* Bounded by the option, and by what the job's own limits leave for it and for what follows. */
@@ -253,8 +226,9 @@ static int64_t time_for_mail(const struct run *run, int64_t at_ms)
 static int without_time(const struct run *run)
 {
     if (time_for_mail(run, run->started_ms) < LEAST_MS) {
-        alert(run, "no mail can be sent: the soft limit of %s leaves less than %d ms for it",
-              run->job->type, LEAST_MS);
+        say_log(run->host, JOBQ_LOG_ERROR,
+                "no mail can be sent: the soft limit of %s leaves less than %d ms for it",
+                run->job->type, LEAST_MS);
         return hold(run, "the soft limit of its type is too short to send it");
     }
     if (run->host->should_stop(run->host->ctx)) {
@@ -262,7 +236,7 @@ static int without_time(const struct run *run)
     } else {
         delay_about(run, LEAST_MS);
     }
-    return answer(run, JOBQ_SNOOZE, "no time left to send it");
+    return say_verdict(run->host, JOBQ_SNOOZE, "no time left to send it");
 }
 
 static int send_mail(struct run *run)
@@ -284,13 +258,14 @@ static int send_mail(struct run *run)
     wait_us = o->rate_interval_us ? rate_take(&mail->rate, o->rate_interval_us, now_us()) : 0;
     if (wait_us > 0) {
         run->host->set_delay(run->host->ctx, (wait_us + 999) / 1000);
-        return answer(run, JOBQ_SNOOZE, "mail.rate is reached");
+        return say_verdict(run->host, JOBQ_SNOOZE, "mail.rate is reached");
     }
     if (!smtp_send(mail->smtp, o->from.addr, run->to.addr, run->message.data, run->message.len,
                    timeout_ms, &result)) {
-        return answer(run, JOBQ_DEAD,
-                      "the address of user %s: a blank or < > within it is not sent to a server",
-                      run->facts.user_id);
+        return say_verdict(
+            run->host, JOBQ_DEAD,
+            "the address of user %s: a blank or < > within it is not sent to a server",
+            run->facts.user_id);
     }
     return judge(run, &result, ticket);
 }
@@ -314,7 +289,7 @@ static int make_and_send(struct run *run)
         return refuse_statement(run);
     }
     if (is_sent) {
-        return answer(run, JOBQ_DONE, "skipped: it was accepted before");
+        return say_verdict(run->host, JOBQ_DONE, "skipped: it was accepted before");
     }
     if (!compose_message(&c, run->id, &run->to, &run->message, &why)) {
         return refuse_message(run, &why);
@@ -328,12 +303,12 @@ static int load_and_send(struct run *run)
     case STORE_OK:
         return make_and_send(run);
     case STORE_SKIP:
-        return answer(run, JOBQ_DONE, "skipped: %s", run->facts.skip);
+        return say_verdict(run->host, JOBQ_DONE, "skipped: %s", run->facts.skip);
     case STORE_BUSY:
         delay_about(run, BUSY_MS);
-        return answer(run, JOBQ_SNOOZE, "another run is sending this mail");
+        return say_verdict(run->host, JOBQ_SNOOZE, "another run is sending this mail");
     case STORE_UNKNOWN:
-        return answer(run, JOBQ_DEAD, "%s", run->failure.text);
+        return say_verdict(run->host, JOBQ_DEAD, "%s", run->failure.text);
     default:
         return refuse_statement(run);
     }
@@ -357,7 +332,7 @@ static int run_mail(const jobq_job_view *job, const jobq_host *host, void *state
     }
     run.conn = host->pg(host->ctx);
     if (!run.conn) {
-        return answer(&run, JOBQ_SNOOZE, "no connection to PostgreSQL");
+        return say_verdict(run.host, JOBQ_SNOOZE, "no connection to PostgreSQL");
     }
     bytes_init(&run.message, MESSAGE_MAX);
     verdict = load_and_send(&run);

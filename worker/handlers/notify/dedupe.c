@@ -12,9 +12,9 @@
 
 struct dedupe {
     struct work work;
-    char thread_id[ID_TEXT_MAX];
-    char deleted[ID_TEXT_MAX]; /* how many */
-    char upgraded[ID_TEXT_MAX];
+    char thread_id[PG_ID_TEXT_MAX];
+    char deleted[PG_ID_TEXT_MAX]; /* how many */
+    char upgraded[PG_ID_TEXT_MAX];
 };
 
 /* Locked by one statement, compared by the next: what the forum wrote meanwhile counts. */

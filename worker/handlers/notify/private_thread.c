@@ -16,11 +16,11 @@
 
 struct invitation {
     struct work work;
-    char actor_id[ID_TEXT_MAX];
-    char thread_id[ID_TEXT_MAX];
+    char actor_id[PG_ID_TEXT_MAX];
+    char thread_id[PG_ID_TEXT_MAX];
     char *members; /* a PostgreSQL array; owned */
     bool has_actor;
-    char notified[ID_TEXT_MAX]; /* how many */
+    char notified[PG_ID_TEXT_MAX]; /* how many */
     PGresult *mails;            /* the user; owned */
 };
 
@@ -76,7 +76,7 @@ static enum attempt attempt_invitation(void *ctx, struct pg_failure *why)
 {
     struct invitation *v = ctx;
     const char *params[4] = {v->thread_id, v->actor_id, NULL, NULL};
-    char key[32 + ID_TEXT_MAX];
+    char key[32 + PG_ID_TEXT_MAX];
     PGresult *found;
     bool is_there;
 
@@ -124,28 +124,9 @@ static int enqueue_mails(struct invitation *v)
     return JOBQ_DONE;
 }
 
-/* The members as PostgreSQL's array; NULL when out of memory. Caller frees with free(). */
-static char *format_ids(const int64_t *ids, size_t count)
-{
-    size_t size = count * ID_TEXT_MAX + 3;
-    char *out = malloc(size);
-    size_t at = 0;
-
-    if (!out) {
-        return NULL;
-    }
-    out[at++] = '{';
-    for (size_t i = 0; i < count; i++) {
-        text_format(out + at, size - at, "%s%" PRId64, i ? "," : "", ids[i]);
-        at += strlen(out + at);
-    }
-    text_format(out + at, size - at, "}");
-    return out;
-}
-
 static int run_invitation(struct invitation *v)
 {
-    char text[64 + ID_TEXT_MAX];
+    char text[64 + PG_ID_TEXT_MAX];
     int verdict = JOBQ_RETRY;
 
     if (!work_run(&v->work, attempt_invitation, v, &verdict)) {
@@ -174,7 +155,7 @@ int notify_private_thread(const jobq_job_view *job, const jobq_host *host, void 
     members = payload_ids(&p, "members", IDS_MAX, &count);
     if (!payload_finish(&p)) {
         host->set_text(host->ctx, p.fault);
-    } else if ((v.members = format_ids(members, count)) == NULL) {
+    } else if ((v.members = pg_id_array(members, count)) == NULL) {
         host->set_text(host->ctx, "out of memory");
         verdict = JOBQ_RETRY;
     } else {

@@ -16,8 +16,8 @@
 
 struct reply {
     struct work work;
-    char post_id[ID_TEXT_MAX];
-    char notified[ID_TEXT_MAX]; /* how many */
+    char post_id[PG_ID_TEXT_MAX];
+    char notified[PG_ID_TEXT_MAX]; /* how many */
     PGresult *mails;            /* the watch, the user; owned */
 };
 
@@ -59,7 +59,7 @@ static enum attempt attempt_reply(void *ctx, struct pg_failure *why)
 {
     struct reply *r = ctx;
     const char *params[1] = {r->post_id};
-    char key[32 + ID_TEXT_MAX];
+    char key[32 + PG_ID_TEXT_MAX];
     PGresult *found;
     bool is_there;
 

@@ -19,8 +19,7 @@
 #include "worker/handlers/common/pg.h"
 #include "worker/handlers/notify/sql.h"
 
-#define ID_TEXT_MAX 21 /* of a 64-bit number, with its sign and a NUL */
-#define IDS_MAX 1000   /* members in one payload */
+#define IDS_MAX 1000 /* members in one payload */
 
 /* What is known of the database's tables; lives as long as the executor. */
 struct state {

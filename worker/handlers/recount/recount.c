@@ -31,7 +31,6 @@
 #include "worker/handlers/recount/sql.h"
 
 #define IDS_MAX 1000 /* of one stats.recount: rows stay locked until the job is committed */
-#define ID_TEXT_MAX 20
 
 struct kind {
     const char *pick_ids;   /* $1 ids */
@@ -107,48 +106,26 @@ struct run {
 
 /* ---- ids ---- */
 
-/* "{1,2,3}"; NULL when out of memory. Caller frees with free(). */
-static char *format_ids(const int64_t *ids, size_t count)
-{
-    size_t size = count * (ID_TEXT_MAX + 1) + 3;
-    char *out = malloc(size);
-    size_t at = 0;
-
-    if (!out) {
-        return NULL;
-    }
-    out[at++] = '{';
-    for (size_t i = 0; i < count; i++) {
-        text_format(out + at, size - at, "%s%" PRId64, i ? "," : "", ids[i]);
-        at += strlen(out + at);
-    }
-    text_format(out + at, size - at, "}");
-    return out;
-}
-
-/* The first column of the rows, likewise. */
-static char *format_rows(const PGresult *rows)
-{
-    int count = PQntuples(rows);
-    size_t size = (size_t)count * (ID_TEXT_MAX + 1) + 3;
-    char *out = malloc(size);
-    size_t at = 0;
-
-    if (!out) {
-        return NULL;
-    }
-    out[at++] = '{';
-    for (int i = 0; i < count; i++) {
-        text_format(out + at, size - at, "%s%s", i ? "," : "", PQgetvalue(rows, i, 0));
-        at += strlen(out + at);
-    }
-    text_format(out + at, size - at, "}");
-    return out;
-}
-
 static int64_t read_int(const PGresult *rows, int row, int column)
 {
     return strtoll(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+/* The first column of the rows, as pg_id_array() writes it. */
+static char *format_rows(const PGresult *rows)
+{
+    int count = PQntuples(rows);
+    int64_t *ids = calloc((size_t)count + 1, sizeof(*ids));
+    char *out = NULL;
+
+    for (int i = 0; ids && i < count; i++) {
+        ids[i] = read_int(rows, i, 0);
+    }
+    if (ids) {
+        out = pg_id_array(ids, (size_t)count);
+    }
+    free(ids);
+    return out;
 }
 
 /* ---- the statements ---- */
@@ -176,8 +153,8 @@ static enum attempt pick(struct run *run, const struct request *req, struct tall
                          char **ids)
 {
     const struct kind *kind = &kinds[req->kind];
-    char after[ID_TEXT_MAX + 2];
-    char limit[ID_TEXT_MAX + 2];
+    char after[PG_ID_TEXT_MAX];
+    char limit[PG_ID_TEXT_MAX];
     const char *params[2] = { req->ids, NULL };
     PGresult *rows;
 
@@ -367,7 +344,7 @@ static int run_recount(const jobq_job_view *job, const jobq_host *host, void *st
     ids = payload_ids(&p, "ids", IDS_MAX, &req.ids_count);
     if (!payload_finish(&p)) {
         host->set_text(host->ctx, p.fault);
-    } else if ((req.ids = format_ids(ids, req.ids_count)) == NULL) {
+    } else if ((req.ids = pg_id_array(ids, req.ids_count)) == NULL) {
         host->set_text(host->ctx, "out of memory");
         verdict = JOBQ_RETRY;
     } else {
