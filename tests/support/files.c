@@ -115,20 +115,30 @@ char *must_vprintf(const char *format, va_list args)
     return text;
 }
 
+/* Texts are kept: one that ended while a test still waits would end the sooner the longer it
+ * waits. */
+struct kept {
+    struct kept *next;
+    char text[];
+};
+
 const char *fmt(const char *format, ...)
 {
-    static char *ring[16];
-    static unsigned next;
+    static struct kept *all; /* so that nobody takes them for lost */
     va_list args;
 
     va_start(args, format);
     char *text = must_vprintf(format, args);
     va_end(args);
-    /* Arguments may point into the slot that is reused, so it is freed only now. */
-    unsigned slot = next++ % 16;
-    free(ring[slot]);
-    ring[slot] = text;
-    return text;
+    size_t size = strlen(text) + 1;
+    struct kept *kept = malloc(sizeof(*kept) + size);
+    if (kept == NULL)
+        fail_test("no memory");
+    memcpy(kept->text, text, size);
+    free(text);
+    kept->next = all;
+    all = kept;
+    return kept->text;
 }
 
 /* ---- directories ---- */

@@ -37,12 +37,12 @@ uint64_t test_seed(uint64_t usual);
 /* ---- files ---- */
 /* The private directory of this test process, made at the first call, removed at exit. */
 const char *tmp_dir(void);
-/* printf into a static ring of 16 buffers, for paths and texts in tests. */
+/* A text made as by printf, which lasts until the test ends. Single thread. */
 const char *fmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void write_file(const char *path, const char *text);
 /* Whole file, NUL-terminated; caller frees with free(). NULL when it cannot be read. */
 char *read_file(const char *path);
-/* $JOBQ_TEST_BIN/name, $JOBQ_TEST_LIB/name, $JOBQ_TEST_SOURCE/name (ring buffers of fmt()). */
+/* $JOBQ_TEST_BIN/name, $JOBQ_TEST_LIB/name, $JOBQ_TEST_SOURCE/name (of fmt()). */
 const char *bin_path(const char *name);
 const char *lib_path(const char *name);
 const char *source_path(const char *name);
