@@ -22,6 +22,7 @@ and reads the rules, again whenever the file is another one:
                  flood BYTES        so many bytes without a line end, then hangs
                  close, reset       ends the connection, in good order or not
                  delay MS           goes on later
+                 wait               goes on when the file is another one
                and at "end", the end of the message, after it was kept
                  accept-close accept-reset accept-hang
 
@@ -57,16 +58,25 @@ class Rules:
         self.seen = None
         self.rules = []
 
-    def read(self):
+    def version(self):
         try:
             st = self.path.stat()
         except FileNotFoundError:
-            self.seen, self.rules = None, []
+            return None
+        return st.st_ino, st.st_mtime_ns
+
+    async def changed(self):
+        seen = self.seen
+        while self.version() == seen:
+            await asyncio.sleep(0.01)
+
+    def read(self):
+        version = self.version()
+        if version is not None and version == self.seen:
             return
-        if (st.st_ino, st.st_mtime_ns) == self.seen:
+        self.seen, self.rules = version, []
+        if version is None:
             return
-        self.seen = (st.st_ino, st.st_mtime_ns)
-        self.rules = []
         for line in self.path.read_text().splitlines():
             if line.strip() and not line.startswith("#"):
                 step, match, times, action = line.split(None, 3)
@@ -165,6 +175,8 @@ class Server(SMTP):
             await self.hang()
         elif words[0] == "delay":
             await asyncio.sleep(int(words[1]) / 1000)
+        elif words[0] == "wait":
+            await self.spool.rules.changed()
         else:
             raise SystemExit(f"rules: no action {action}")
         return False
@@ -227,12 +239,10 @@ class Server(SMTP):
         argument = ",".join(envelope.rcpt_tos)
         self.spool.note(self.number, "end", argument)
         action = self.spool.rules.find("end", argument) or ""
-        if action and not action.startswith(("accept-", "delay ")):
+        if action and not action.startswith("accept-"):
             if action[0].isdigit():
                 return action
-            await self.act(action)
-        if action.startswith("delay "):
-            await self.act(action)
+            await self.act(action)  # of those that come back, the mail goes on
         tls = self.smtps or self.session.ssl is not None
         self.spool.keep(self.number, tls, self.user, envelope)
         if action.startswith("accept-"):

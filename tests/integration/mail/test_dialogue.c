@@ -28,7 +28,7 @@ static int send_until_trouble(struct desk *d, const struct trouble *t, int reade
                               enum patience patience, const char *const *login)
 {
     char step[24];
-    int64_t deadline_ms = patience == BRIEF ? 500 : 50000;
+    int64_t deadline_ms = patience == BRIEF ? 1500 : 50000;
     size_t before;
     int verdict;
 

@@ -60,7 +60,7 @@ Test(mail_once, two_runs_at_once_exclude_each_other)
     pg_do(d->pg, "INSERT INTO misago_notifications_watchedthread SELECT"
                  " (jsonb_populate_record(w, '{\"id\": 9000}')).*"
                  " FROM misago_notifications_watchedthread w WHERE id = 2");
-    smtp_rules(d->smtp, "end * 1 delay 2000\n");
+    smtp_rules(d->smtp, "end * 1 wait\n");
     snprintf(t.payload, sizeof(t.payload), "%s", desk_reply(d, 2));
     cr_assert_eq(pthread_create(&t.thread, NULL, run_twin, &t), 0);
     cr_assert(smtp_wait_event(d->smtp, " end ", 1, patience_ms(30000)));
@@ -68,6 +68,7 @@ Test(mail_once, two_runs_at_once_exclude_each_other)
     cr_expect_eq(verdict, JOBQ_SNOOZE);
     cr_expect_str_eq(d->mail->text, "another run is sending this mail");
     cr_expect(d->mail->delay_ms >= 1000);
+    smtp_rules(d->smtp, "");
     pthread_join(t.thread, NULL);
     cr_expect_eq(t.verdict, JOBQ_DONE, "%s", t.h->text);
     cr_expect_eq(handler_run(d->mail, REPLY, desk_reply(d, 9000)), JOBQ_DONE);
