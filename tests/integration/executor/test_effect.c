@@ -324,7 +324,7 @@ Test(effect, names_job_and_type_in_its_session_and_limits_it)
 
 Test(effect, is_forgotten_after_its_retention)
 {
-    const char *extra[] = {"done_retention", "1000", NULL};
+    const char *extra[] = {"done_retention", "20000", NULL};
     struct rig *r = db_rig_of(p->conninfo, NULL, extra);
     jobq_id id = db_id();
 

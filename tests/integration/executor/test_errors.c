@@ -55,19 +55,32 @@ Test(errors, conflicts_are_tried_again_inside_the_attempt)
     rig_free(r);
 }
 
+/*
+ * Takes one row, and the other one when somebody has that. They meet once: who runs again after the
+ * deadlock finds that two have met before. A sequence is not rolled back.
+ */
+static const char *crosswise(int first, int second)
+{
+    return fmt("{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = %d;"
+               " DO $$BEGIN IF nextval('meetings') <= 2 THEN"
+               " PERFORM pg_advisory_xact_lock(%d);"
+               " WHILE (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') < 2"
+               " LOOP PERFORM pg_sleep(0.01); END LOOP; END IF; END$$;"
+               " UPDATE two SET n = n + 1 WHERE id = %d\"}",
+               first, first, second);
+}
+
 Test(errors, a_real_deadlock_fails_neither_job)
 {
+    /* So that it is found long before a job has waited too long for a lock, also on a slow machine.
+     */
+    pg_do(p, "ALTER DATABASE test SET deadlock_timeout = '50ms'");
+    pg_do(p, "CREATE TABLE two (id int PRIMARY KEY, n int); INSERT INTO two VALUES (1, 0), (2, 0);"
+             " CREATE SEQUENCE meetings");
     struct rig *a = db_rig(p, NULL), *b = db_rig(p, NULL);
-    static const char first[] =
-        "{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = 1; SELECT pg_sleep(0.3);"
-        " UPDATE two SET n = n + 1 WHERE id = 2\"}";
-    static const char second[] =
-        "{\"sql\":\"UPDATE two SET n = n + 1 WHERE id = 2; SELECT pg_sleep(0.3);"
-        " UPDATE two SET n = n + 1 WHERE id = 1\"}";
 
-    pg_do(p, "CREATE TABLE two (id int PRIMARY KEY, n int); INSERT INTO two VALUES (1, 0), (2, 0)");
-    (void)rig_give(a, &(struct rig_job){.type = "sql", .payload = first});
-    (void)rig_give(b, &(struct rig_job){.type = "sql", .payload = second});
+    (void)rig_give(a, &(struct rig_job){.type = "sql", .payload = crosswise(1, 2)});
+    (void)rig_give(b, &(struct rig_job){.type = "sql", .payload = crosswise(2, 1)});
     rig_wait(a, rig_is_idle);
     rig_wait(b, rig_is_idle);
     rig_expect(&a->said[1], FRAME_V_DONE, NULL);
@@ -150,7 +163,7 @@ Test(errors, sql_that_runs_into_the_hard_limit_counts_as_a_crash)
 
     rig_expect(
         rig_run_job(
-            r, &(struct rig_job){.type = "pg_deaf", .id = &id, .soft_ms = 300, .hard_ms = 600}),
+            r, &(struct rig_job){.type = "pg_deaf", .id = &id, .soft_ms = 1000, .hard_ms = 2000}),
         FRAME_V_CRASH, "hard limit");
     cr_assert_eq(db_effects(p, &id), 0);
     rig_free(r);

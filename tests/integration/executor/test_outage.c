@@ -93,12 +93,25 @@ Test(outage, in_the_middle_of_a_job_gives_it_back)
 static bool waits_for_sync(struct rig *r)
 {
     (void)r;
-    return pg_int(p, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 1;
+    return pg_int(p, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                     " AND backend_type = 'client backend'") == 1;
 }
 
 static bool waits_for_sync_or_is_idle(struct rig *r)
 {
     return rig_is_idle(r) || waits_for_sync(r);
+}
+
+/* Ends the backend whose COMMIT hangs, and waits until it is gone: what it did is seen from then
+ * on. */
+static void end_hanging_commit(void)
+{
+    long long pid = pg_int(p, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                              " AND backend_type = 'client backend'");
+
+    cr_assert_gt(pid, 1);
+    pg_do(p, "SELECT pg_terminate_backend(%lld)", pid);
+    db_wait(p, fmt("SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE pid = %lld", pid));
 }
 
 /*
@@ -129,7 +142,7 @@ Test(outage, that_swallows_the_answer_to_a_commit_that_happened_is_found_out)
     uint32_t seq = give_until_a_commit_hangs(
         r, (struct rig_job){.type = "parent", .payload = "{\"n\":2}"}, &id);
 
-    pg_do(p, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    end_hanging_commit();
     rig_wait(r, rig_is_idle);
     rig_expect(&r->said[seq], FRAME_V_DONE, NULL);
     cr_assert_not(r->said[seq].told, "%s", r->said[seq].text);
@@ -166,7 +179,7 @@ Test(outage, that_lasts_past_the_hard_limit_leaves_the_question_to_the_next_run)
 
     rig_wait(r, rig_is_idle);
     rig_expect(&r->said[seq], FRAME_V_RELEASE, "COMMIT was not answered; the next run finds out");
-    pg_do(p, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    end_hanging_commit();
     rig_expect(db_run(r, &id, "effect", NULL), FRAME_V_DONE, NULL);
     cr_assert_eq(db_effects(p, &id), 1);
     rig_free(r);
@@ -197,24 +210,27 @@ Test(outage, of_a_frozen_server_is_over_for_the_job_before_its_hard_limit)
 {
     static const char *const types[] = {"effect", "manual"};
     struct rig *r = db_rig(p, NULL);
-    pid_t backend;
 
-    for (size_t i = 0; i < 2; i++) {
+    pg_do(p, "CREATE TABLE backends (pid int)");
+    for (size_t i = 0, late = 0; i < 2;) {
         struct rig_job job = {.type = types[i], .soft_ms = 2000, .hard_ms = 4000};
 
         rig_wait(r, db_is_up);
-        rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);
-        backend =
-            (pid_t)pg_int(p, "SELECT pid FROM pg_stat_activity"
-                             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-                             " ORDER BY backend_start DESC LIMIT 1");
+        /* Its own: of connections that it gave up while the server was frozen some may be listed
+         * still. */
+        rig_expect(rig_run(r, "sql", "{\"sql\":\"INSERT INTO backends SELECT pg_backend_pid()\"}"),
+                   FRAME_V_DONE, NULL);
+        pid_t backend = (pid_t)pg_int(p, "DELETE FROM backends RETURNING pid");
         cr_assert_gt(backend, 1);
         signal_server(SIGSTOP);
         kill(backend, SIGSTOP);
         rig_expect(rig_run_job(r, &job), FRAME_V_RELEASE, "PostgreSQL");
-        cr_assert_lt(r->page->run_us[r->last_seq % FRAME_HELD_MAX], 4000000);
+        bool is_in_time = r->page->run_us[r->last_seq % FRAME_HELD_MAX] < 4000000;
         kill(backend, SIGCONT);
         signal_server(SIGCONT);
+        /* Half a second is left for it: a machine may stand still for longer, but not each time. */
+        cr_assert(is_in_time || ++late < 5, "never over before the hard limit");
+        i += is_in_time;
     }
     rig_wait(r, db_is_up);
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_DONE, NULL);

@@ -15,7 +15,7 @@
 #include "base/child.h"
 #include "worker/frame.h"
 
-#define RIG_JOBS 512
+#define RIG_JOBS 4096
 #define RIG_CHILDREN 64
 
 /* What one job has said. */
