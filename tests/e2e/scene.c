@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BASE "jobq:{default:0}"
 
@@ -163,6 +164,59 @@ void scene_enqueue_many(struct scene *s, const char *type, const char *payload, 
     free(answers);
 }
 
+/* ---- jobs that last as long as the test wants ---- */
+
+#define HELD_LIMIT_MS 3600000
+
+static const char *gate_path(void)
+{
+    return fmt("%s/scene-gate", tmp_dir());
+}
+
+static const char *marks_path(void)
+{
+    return fmt("%s/scene-marks", tmp_dir());
+}
+
+void scene_enqueue_held(struct scene *s, size_t n)
+{
+    jobq_job job = JOBQ_JOB_INIT;
+    char payload[512];
+
+    snprintf(payload, sizeof(payload), "{\"ms\":%d,\"file\":\"%s\",\"gate\":\"%s\"}", HELD_LIMIT_MS,
+             marks_path(), gate_path());
+    job.type = s->postgres ? "effect_slow" : "sleep";
+    job.payload = payload;
+    job.soft_limit_ms = HELD_LIMIT_MS;
+    job.hard_limit_ms = 2 * HELD_LIMIT_MS;
+    while (n-- > 0)
+        scene_enqueue_job(s, &job);
+}
+
+size_t scene_held(struct scene *s)
+{
+    char *text = read_file(marks_path());
+    size_t n = 0;
+
+    (void)s;
+    for (const char *at = text; at && (at = strchr(at, '\n')); at++)
+        n++;
+    free(text);
+    return n;
+}
+
+void scene_let_go(struct scene *s)
+{
+    (void)s;
+    write_file(gate_path(), "");
+}
+
+void scene_hold_again(struct scene *s)
+{
+    (void)s;
+    unlink(gate_path());
+}
+
 /* ---- looking ---- */
 
 long long scene_effects(struct scene *s)
@@ -274,6 +328,16 @@ void scene_wait_effects(struct scene *s, long long at_least, int64_t timeout_ms)
     wait_number(s, scene_effects, at_least, timeout_ms, "effects");
 }
 
+static long long held(struct scene *s)
+{
+    return (long long)scene_held(s);
+}
+
+void scene_wait_held(struct scene *s, size_t at_least, int64_t timeout_ms)
+{
+    wait_number(s, held, (long long)at_least, timeout_ms, "held jobs");
+}
+
 void scene_wait_dead(struct scene *s, long long at_least, int64_t timeout_ms)
 {
     wait_number(s, scene_dead, at_least, timeout_ms, "dead letters");
@@ -305,12 +369,13 @@ static bool is_drained(void *ctx)
                      look) == 1;
 }
 
-static bool are_pending(void *ctx)
+/* As is_there(); where all is done before, it enqueues more. */
+static bool comes_with_more(void *ctx)
 {
     struct wanted *w = ctx;
     struct scene *s = w->scene;
 
-    if (scene_pending(s) >= w->at_least)
+    if (is_there(w))
         return true;
     if (s->last_count > 0 && is_drained(s))
         scene_enqueue_many(s, s->last_type, s->last_payload, s->last_count);
@@ -319,10 +384,19 @@ static bool are_pending(void *ctx)
 
 void scene_wait_pending(struct scene *s, long long at_least, int64_t timeout_ms)
 {
-    struct wanted w = {s, NULL, at_least};
+    struct wanted w = {s, scene_pending, at_least};
 
-    if (!wait_until(now_ms() + patience_ms(timeout_ms), are_pending, &w))
+    if (!wait_until(now_ms() + patience_ms(timeout_ms), comes_with_more, &w))
         fail_test("jobs in flight: %lld of %lld after %lld ms", scene_pending(s), at_least,
+                  (long long)timeout_ms);
+}
+
+void scene_wait_more(struct scene *s, long long more, int64_t timeout_ms)
+{
+    struct wanted w = {s, scene_effects, scene_effects(s) + more};
+
+    if (!wait_until(now_ms() + patience_ms(timeout_ms), comes_with_more, &w))
+        fail_test("effects: %lld of %lld after %lld ms", scene_effects(s), w.at_least,
                   (long long)timeout_ms);
 }
 

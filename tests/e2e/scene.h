@@ -61,6 +61,18 @@ jobq_answer scene_enqueue_job(struct scene *s, const jobq_job *job);
 /* Notes an answer that another client of the test got. */
 void scene_note(struct scene *s, const jobq_answer *a);
 
+/*
+ * n jobs that run until scene_let_go(), however long the test takes; each has one effect (without
+ * SCENE_PG: none). What is held when something happens is so by construction.
+ */
+void scene_enqueue_held(struct scene *s, size_t n);
+/* Until so many of them were started, in all: a rerun counts again. */
+void scene_wait_held(struct scene *s, size_t at_least, int64_t timeout_ms);
+size_t scene_held(struct scene *s);
+/* They end, and those that come later end at once; scene_hold_again() takes that back. */
+void scene_let_go(struct scene *s);
+void scene_hold_again(struct scene *s);
+
 long long scene_effects(struct scene *s); /* rows in effects */
 /* Jobs delivered and not yet acknowledged, over the four lanes of queue default, partition 0. */
 long long scene_pending(struct scene *s);
@@ -72,6 +84,9 @@ long long scene_parked(struct scene *s);
 /* Until condition: the number of effects, of jobs running (rows in started less ended; see the test
  * module), of dead… */
 void scene_wait_effects(struct scene *s, long long at_least, int64_t timeout_ms);
+/* So many more than now. Where all is done before, it enqueues as many again as
+ * scene_enqueue_many() did last. */
+void scene_wait_more(struct scene *s, long long more, int64_t timeout_ms);
 void scene_wait_dead(struct scene *s, long long at_least, int64_t timeout_ms);
 /* Claimed and not settled. Where all are done before that many were seen at once, because the test
  * had no time to look, it enqueues as many again as scene_enqueue_many() did last. */

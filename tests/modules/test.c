@@ -5,7 +5,8 @@
  *
  *   noop                                  done
  *   mark      {"file"}                    appends "id attempt\n" to the file
- *   sleep     {"ms", "file"}              marks the file if there is one, then runs so long
+ *   sleep     {"ms", "file", "gate"}      marks the file if there is one, then runs so long; done
+ *                                         earlier if there is a file gate
  *   stoppable {"ms"}                      runs so long or until it should stop: then snoozes
  *   fail      {"text", "delay_ms"}        retry
  *   fail_n    {"n"}                       retry in the first n attempts
@@ -39,6 +40,8 @@
 #include <unistd.h>
 
 #include "tests/modules/payload.h"
+
+#define GATE_MS 5 /* between two looks for the file */
 
 struct state {
     int log_start;
@@ -90,13 +93,15 @@ static int run_mark(const jobq_job_view *job, const jobq_host *host, void *state
 
 static int run_sleep(const jobq_job_view *job, const jobq_host *host, void *state)
 {
-    int64_t end = mono_ms() + payload_int(job, "ms", 0);
+    int64_t end = mono_ms() + payload_int(job, "ms", 0), left;
+    char gate[4096];
+    int gated = payload_text(job, "gate", gate, sizeof(gate));
 
     (void)host;
     (void)state;
     mark_file(job);
-    while (mono_ms() < end)
-        poll(NULL, 0, (int)(end - mono_ms() > 0 ? end - mono_ms() : 0));
+    while ((left = end - mono_ms()) > 0 && !(gated && access(gate, F_OK) == 0))
+        poll(NULL, 0, gated ? GATE_MS : (int)left);
     return JOBQ_DONE;
 }
 

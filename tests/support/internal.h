@@ -42,8 +42,6 @@ void release_shared_memory(const char *data_dir);
 void tmp_dir_remove(void);
 /* True when a private directory was made and not yet removed. */
 bool tmp_dir_is_made(void);
-/* A port of 127.0.0.1 that is free, below those that the kernel gives to outgoing connections. */
-int choose_port(void);
 /* Fails the test when a socket at this path could not be bound. */
 void check_socket_path(const char *path);
 

@@ -166,10 +166,22 @@ static bool reap(struct entry *e, int64_t timeout_ms)
     return true;
 }
 
+/* Until it stands still, or has ended: what it was in the midst of is done then. */
+static void wait_stopped(const struct process *p)
+{
+    siginfo_t info;
+
+    while (waitid(P_PID, (id_t)p->pid, &info, WSTOPPED | WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        continue;
+}
+
 void process_signal(struct process *p, int signal_number)
 {
-    if (!entry_of(p)->reaped)
-        pidfd_send_signal(p->pidfd, signal_number, NULL, 0);
+    if (entry_of(p)->reaped)
+        return;
+    pidfd_send_signal(p->pidfd, signal_number, NULL, 0);
+    if (signal_number == SIGSTOP)
+        wait_stopped(p);
 }
 
 void process_kill_group(struct process *p)
@@ -251,6 +263,17 @@ void process_print_logs(void)
     }
 }
 
+char *process_log(struct process *p)
+{
+    bool alive = process_is_alive(p);
+    char *log = read_file(p->log);
+    char *end = log != NULL ? strrchr(log, '\n') : NULL;
+
+    if (log != NULL && alive)
+        log[end != NULL ? end - log + 1 : 0] = '\0';
+    return log;
+}
+
 struct log_wait {
     struct process *process;
     const char *text;
@@ -262,7 +285,7 @@ static bool log_has(void *ctx)
 {
     struct log_wait *w = ctx;
     bool alive = process_is_alive(w->process);
-    char *log = read_file(w->process->log);
+    char *log = process_log(w->process);
 
     if (log != NULL && strlen(log) >= w->from) {
         char *at = strstr(log + w->from, w->text);
@@ -287,7 +310,7 @@ bool process_wait_log(struct process *p, const char *text, size_t *from, int64_t
 
 int process_count_log(struct process *p, const char *text)
 {
-    char *log = read_file(p->log);
+    char *log = process_log(p);
     int count = 0;
 
     for (char *at = log; at != NULL && (at = strstr(at, text)) != NULL; at += strlen(text))

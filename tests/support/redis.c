@@ -103,7 +103,11 @@ void redis_check_refused(struct redis *r)
 
 /* ---- starting ---- */
 
-static bool port_is_free(int port)
+/*
+ * Bound and not listening, to the end of this process: without SO_REUSEADDR nobody binds it twice, so of two who try it
+ * at once one has it; with it, from then on, a server may listen there.
+ */
+static bool take_port(int port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int one = 1;
@@ -112,10 +116,11 @@ static bool port_is_free(int port)
     if (fd < 0)
         fail_test("socket: %s", strerror(errno));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    bool is_free = bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)) == 0;
-    close(fd);
-    return is_free;
+    bool taken = bind(fd, (struct sockaddr *)(void *)&address, sizeof(address)) == 0 &&
+                 setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0;
+    if (!taken)
+        close(fd);
+    return taken;
 }
 
 int choose_port(void)
@@ -125,7 +130,7 @@ int choose_port(void)
     for (int i = 0; i < PORT_COUNT; i++) {
         unsigned n = (unsigned)getpid() * 31 + count++;
         int port = FIRST_PORT + (int)(n % PORT_COUNT);
-        if (port_is_free(port))
+        if (take_port(port))
             return port;
     }
     fail_test("no free port on 127.0.0.1");

@@ -58,6 +58,7 @@ struct process {
  * with the test. */
 struct process *process_start(const char *name, const char *const *argv,
                               const char *const *extra_env);
+/* After SIGSTOP it stands still when this returns. */
 void process_signal(struct process *p, int signal_number);
 void process_kill_group(struct process *p); /* SIGKILL to its group, and waits */
 /* Wait status (as waitpid), or fails the test at the deadline. */
@@ -67,10 +68,19 @@ bool process_is_alive(struct process *p);
  * match). */
 bool process_wait_log(struct process *p, const char *text, size_t *from, int64_t timeout_ms);
 int process_count_log(struct process *p, const char *text);
+/* Its log, NUL-terminated; of one that is alive without the line that is being written. Caller frees with free(). */
+char *process_log(struct process *p);
 void process_free(struct process *p); /* kills it if alive */
 /* Runs to the end; stdout and stderr into out (caller frees, may be NULL); returns exit status,
  * 128+n for signal n. */
 int run_command(char **out, const char *input, const char *const *argv);
+
+/* ---- ports ---- */
+/*
+ * A port of 127.0.0.1, below those that the kernel gives to outgoing connections, that is this test's to its end: no
+ * other test is given it while the server that listens there (with SO_REUSEADDR, as all do) is not up.
+ */
+int choose_port(void);
 
 /* ---- Redis ---- */
 struct redis {

@@ -308,7 +308,7 @@ static bool has_all(const char *line, size_t len, const char *const *texts)
 
 char *log_line(struct jobd *j, const char *const *texts)
 {
-    char *log = read_file(j->process->log), *found = NULL;
+    char *log = process_log(j->process), *found = NULL;
 
     for (char *line = log; line && *line && !found;) {
         size_t len = strcspn(line, "\n");

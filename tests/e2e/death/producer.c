@@ -17,6 +17,7 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     options.redis = argv[1];
+    options.deadline_ms = 60000; /* an answer that is late is none that is lost */
     job.type = "effect";
     int rc = jobq_id_parse(argv[2], &job.id, &err);
     if (rc == JOBQ_OK)

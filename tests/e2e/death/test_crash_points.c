@@ -88,9 +88,10 @@ static void kill_reaper_at(const char *point)
 
     snprintf(at, sizeof(at), "JOBQ_CRASH_AT=%s", point);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = LEASE});
-    scene_enqueue_many(s, "effect_slow", "{\"ms\": 400}", 6);
-    scene_wait_pending(s, 2, 20000);
+    scene_enqueue_held(s, 6);
+    scene_wait_held(s, 2, 20000);
     scene_kill(s, 0);
+    scene_let_go(s);
     /* The successor declares its predecessor dead by the lock, and dies reaping. */
     struct jobd *reaper = scene_jobd(
         s, 0,

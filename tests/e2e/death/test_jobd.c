@@ -3,11 +3,57 @@
  * Deaths of jobd: by presence, by silence, by the lock of its state file; zombies; drains.
  */
 #include <criterion/criterion.h>
+#include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/e2e/scene.h"
+
+static bool are_subscribed(void *ctx)
+{
+    struct scene *s = ctx;
+    redisReply *r = redis_do(s->redis, "PUBSUB CHANNELS jobq:node:*");
+    bool both = r->elements == 2;
+
+    freeReplyObject(r);
+    return both;
+}
+
+struct looks {
+    struct scene *scene;
+    long long at_least;
+};
+
+/* How often somebody has asked who is subscribed. */
+static long long count_looks(struct scene *s)
+{
+    char *info = redis_str(s->redis, "INFO commandstats");
+    const char *at = strstr(info, "cmdstat_pubsub|numsub:calls=");
+    long long n = at ? strtoll(strchr(at, '=') + 1, NULL, 10) : 0;
+
+    free(info);
+    return n;
+}
+
+static bool has_looked(void *ctx)
+{
+    struct looks *l = ctx;
+
+    return count_looks(l->scene) >= l->at_least;
+}
+
+/*
+ * Until jobd 1 has seen jobd 0 subscribed: what is not seen cannot be missed. Jobd 0 stands still meanwhile, so that
+ * but what it had sent before all are of jobd 1: most of them such looks.
+ */
+static void wait_seen(struct scene *s)
+{
+    cr_assert(wait_until(patience_ms(20000), are_subscribed, s));
+    process_signal(s->jobd[0]->process, SIGSTOP);
+    struct looks l = {s, count_looks(s) + 8};
+    cr_assert(wait_until(patience_ms(20000), has_looked, &l));
+}
 
 /* G1 G13 G15 G19 G42: with a lease of ten minutes only presence can tell so fast that a jobd is
  * dead. */
@@ -17,10 +63,11 @@ Test(jobd_death, presence_hands_its_jobs_over_at_once)
 
     for (size_t i = 0; i < 2; i++)
         scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "10m"});
-    scene_enqueue_many(s, "effect_slow", "{\"ms\": 300}", 12);
-    scene_wait_effects(s, 1, 20000); /* by then each has seen the other */
-    scene_wait_pending(s, 3, 20000);
+    scene_enqueue_held(s, 12);
+    scene_wait_held(s, 4, 20000); /* two each */
+    wait_seen(s);
     scene_kill(s, 0);
+    scene_let_go(s);
     scene_wait_drained(s, 60000);
     cr_assert_geq(process_count_log(s->jobd[1]->process, "reaped"), 1);
     scene_check_effects(s);
@@ -35,9 +82,10 @@ Test(jobd_death, a_successor_takes_over_by_the_lock)
     struct scene *s = scene_new(SCENE_PG);
 
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "10m"});
-    scene_enqueue_many(s, "effect_slow", "{\"ms\": 300}", 6);
-    scene_wait_pending(s, 2, 20000);
+    scene_enqueue_held(s, 6);
+    scene_wait_held(s, 2, 20000);
     scene_kill(s, 0);
+    scene_let_go(s);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2, .lease = "10m"});
     scene_wait_drained(s, 30000);
     cr_assert_geq(process_count_log(s->jobd[0]->process, "reaped"), 1);
@@ -98,8 +146,7 @@ Test(jobd_death, loses_and_doubles_nothing_under_load)
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 10}", 800);
     while (kills < 6) {
         size_t victim = kills % 2;
-        scene_wait_pending(s, 1, 20000);
-        scene_wait_effects(s, scene_effects(s) + 30, 60000);
+        scene_wait_more(s, 30, 60000);
         scene_wait_pending(s, 1, 20000);
         scene_kill(s, victim);
         kills++;
@@ -130,7 +177,8 @@ Test(jobd_drain, finishes_or_releases_and_exits_0)
     scene_wait_drained(s, 60000);
     scene_check_effects(s);
     /* One run per job: what the drain met was finished, not cut off. */
-    cr_assert_eq(pg_int(s->postgres, "SELECT count(*) FROM jobq.done"), 100);
+    cr_assert_eq(pg_int(s->postgres, "SELECT count(*) FROM jobq.done"),
+                 (long long)s->acked_count);
     scene_drain(s, 1);
     scene_free(s);
 }
@@ -142,10 +190,11 @@ Test(jobd_drain, gives_back_what_outlives_the_grace)
     struct scene *s = scene_new(SCENE_PG);
 
     scene_jobd(s, 0, (struct jobd_options){.executors = 1, .extra = "drain_grace = \"300ms\";"});
-    scene_enqueue(s, "effect_slow", "{\"ms\": 4000}");
-    scene_wait_pending(s, 1, 20000);
+    scene_enqueue_held(s, 1);
+    scene_wait_held(s, 1, 20000);
     scene_drain(s, 0);
     cr_assert_eq(scene_queued(s), 1);
+    scene_let_go(s);
     scene_jobd(
         s, 1,
         (struct jobd_options){.executors = 1, .extra = "crash_budget = 1; max_attempts = 1;"});

@@ -18,7 +18,7 @@ Test(server_death, redis_with_aof_is_killed_under_load)
         scene_jobd(s, i, (struct jobd_options){.executors = 2});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 5}", 600);
     for (int i = 0; i < 3; i++) {
-        scene_wait_effects(s, scene_effects(s) + 60, 60000);
+        scene_wait_more(s, 60, 60000);
         scene_wait_pending(s, 1, 20000);
         redis_kill(s->redis);
         redis_restart(s->redis);
@@ -44,7 +44,7 @@ Test(server_death, postgres_is_killed_under_load)
     scene_jobd(s, 0, (struct jobd_options){.executors = 3});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 5}", 400);
     for (int i = 0; i < 3; i++) {
-        scene_wait_effects(s, scene_effects(s) + 40, 60000);
+        scene_wait_more(s, 40, 60000);
         scene_wait_pending(s, 1, 20000);
         postgres_kill(s->postgres);
         cr_assert(jobd_wait_notify(s->jobd[0], "STATUS=not ready: postgres", patience_ms(30000)));
