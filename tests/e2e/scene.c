@@ -14,6 +14,16 @@
 
 static const char *const lanes[] = {"recovered", "high", "normal", "low"};
 
+static const char *gate_path(void)
+{
+    return fmt("%s/scene-gate", tmp_dir());
+}
+
+static const char *marks_path(void)
+{
+    return fmt("%s/scene-marks", tmp_dir());
+}
+
 struct scene *scene_new(int flags)
 {
     struct scene *s = calloc(1, sizeof(*s));
@@ -22,6 +32,8 @@ struct scene *scene_new(int flags)
 
     if (!s)
         abort();
+    unlink(gate_path());
+    unlink(marks_path());
     s->redis = flags & SCENE_AOF ? redis_start_aof() : redis_start(NULL);
     if (flags & SCENE_PG) {
         s->postgres = postgres_start(false);
@@ -168,16 +180,6 @@ void scene_enqueue_many(struct scene *s, const char *type, const char *payload, 
 
 #define HELD_LIMIT_MS 3600000
 
-static const char *gate_path(void)
-{
-    return fmt("%s/scene-gate", tmp_dir());
-}
-
-static const char *marks_path(void)
-{
-    return fmt("%s/scene-marks", tmp_dir());
-}
-
 void scene_enqueue_held(struct scene *s, size_t n)
 {
     jobq_job job = JOBQ_JOB_INIT;
@@ -209,12 +211,6 @@ void scene_let_go(struct scene *s)
 {
     (void)s;
     write_file(gate_path(), "");
-}
-
-void scene_hold_again(struct scene *s)
-{
-    (void)s;
-    unlink(gate_path());
 }
 
 /* ---- looking ---- */

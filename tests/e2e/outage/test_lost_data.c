@@ -120,7 +120,7 @@ Test(lost_data, scripts_are_flushed_under_load)
     struct scene *s = scene_new(SCENE_PG);
 
     for (size_t i = 0; i < 2; i++)
-        scene_jobd(s, i, (struct jobd_options){.lease = "1s", .extra = "backoff = 50;"});
+        scene_jobd(s, i, (struct jobd_options){.lease = "10s", .extra = "backoff = 50;"});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 5}", 200);
     scene_enqueue_many(s, "effect", "{\"fail_n\": 1}", 100);
     for (int i = 1; i <= 20; i++) {

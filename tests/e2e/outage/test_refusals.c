@@ -84,32 +84,42 @@ Test(refusal, out_of_memory_loses_no_retry_and_no_dead_letter)
     scene_free(s);
 }
 
+struct refusal {
+    void (*begin)(struct scene *s);
+    void (*end)(struct scene *s);
+    jobq_cause cause;
+    const char *text;
+};
+
 /* Two jobd that both can prove nothing: work under way ends, none is declared dead, all is
  * acknowledged after. */
-static void refuse_writes(struct scene *s, void (*begin)(struct scene *s),
-                          void (*end)(struct scene *s), jobq_cause cause, const char *text)
+static bool refuse_writes(int64_t lease_ms, const void *what)
 {
+    const struct refusal *r = what;
+    struct scene *s = scene_new(SCENE_PG);
+
     for (size_t i = 0; i < 2; i++)
-        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "500ms"});
-    scene_enqueue_many(s, "effect_slow", "{\"ms\": 100}", 100);
-    scene_wait_pending(s, 4, 20000);
-    begin(s);
+        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = outage_lease(lease_ms)});
+    scene_enqueue_held(s, 40);
+    scene_wait_held(s, 4, 20000); /* every executor has one */
+    r->begin(s);
     for (size_t i = 0; i < 2; i++) {
         outage_wait_status(s->jobd[i], "STATUS=not ready: redis");
-        outage_wait_status(s->jobd[i], text);
+        outage_wait_status(s->jobd[i], r->text);
     }
-    check_rejected(s, cause);
-    /* Three leases; at last what was started by then has taken effect, none is acknowledged, none
-     * begins. */
-    outage_lasts(s, 1500);
-    long long effects = scene_effects(s);
-    cr_assert_lt(effects, 100);
+    check_rejected(s, r->cause);
+    /* Three leases; then what was started by then takes effect, none is acknowledged, none begins.
+     */
+    outage_lasts(s, 3 * lease_ms);
+    size_t started = scene_held(s);
+    scene_let_go(s);
+    scene_wait_effects(s, (long long)started, 20000);
     outage_lasts(s, 500);
-    cr_assert_eq(scene_effects(s), effects, "a job was started on a Redis that takes no writes");
-    end(s);
+    cr_assert_eq(scene_held(s), started, "a job was started on a Redis that takes no writes");
+    r->end(s);
     for (size_t i = 0; i < 2; i++)
         outage_wait_status(s->jobd[i], "STATUS=ready");
-    outage_end(s);
+    return outage_end_without_steal(s);
 }
 
 static bool has_failed_to_save(void *ctx)
@@ -156,8 +166,10 @@ static void mend_saving(struct scene *s)
 /* G1 G7 G16 G36: snapshots fail, and Redis refuses writes for it. */
 Test(refusal, a_redis_that_cannot_save_is_waited_for)
 {
-    refuse_writes(scene_new(SCENE_PG), break_saving, mend_saving, JOBQ_CAUSE_CANNOT_PERSIST,
-                  "MISCONF");
+    static const struct refusal refusal = {break_saving, mend_saving, JOBQ_CAUSE_CANNOT_PERSIST,
+                                           "MISCONF"};
+
+    outage_without_steal(refuse_writes, 500, &refusal);
 }
 
 static void want_replicas(struct scene *s)
@@ -173,6 +185,8 @@ static void want_no_replicas(struct scene *s)
 /* G1 G7 G16 G36: Redis wants replicas that are not there. */
 Test(refusal, a_redis_without_its_replicas_is_waited_for)
 {
-    refuse_writes(scene_new(SCENE_PG), want_replicas, want_no_replicas, JOBQ_CAUSE_NO_REPLICAS,
-                  "NOREPLICAS");
+    static const struct refusal refusal = {want_replicas, want_no_replicas, JOBQ_CAUSE_NO_REPLICAS,
+                                           "NOREPLICAS"};
+
+    outage_without_steal(refuse_writes, 500, &refusal);
 }

@@ -11,6 +11,8 @@
 
 #include "tests/e2e/outage/outage.h"
 
+#define LONG_LEASE "20m" /* a beat is four minutes */
+
 /* One job must come through; then everything is drained. */
 static void check_works(struct scene *s, const char *type)
 {
@@ -48,8 +50,7 @@ Test(start, with_a_wrong_password_it_waits_until_it_is_right)
     freeReplyObject(redis_do(s->redis, "ACL SETUSER worker >s3cretnew"));
     int64_t from = now_ms();
     outage_wait_status(s->jobd[0], "STATUS=ready");
-    cr_assert_leq(now_ms() - from, patience_ms(5000), "it took %d ms to heal",
-                  (int)(now_ms() - from));
+    outage_check_healed(from);
     cr_assert_eq(process_count_log(s->jobd[0]->process, "s3cretnew"), 0);
     check_works(s, "noop");
 }
@@ -165,14 +166,13 @@ static void begin_refused(struct scene *s, const char *name, const char *wrong, 
                           const char *text)
 {
     freeReplyObject(redis_do(s->redis, "CONFIG SET %s %s", name, wrong));
-    scene_jobd(s, 0, (struct jobd_options){.do_not_wait = true, .lease = "1m"});
+    scene_jobd(s, 0, (struct jobd_options){.do_not_wait = true, .lease = LONG_LEASE});
     outage_wait_status(s->jobd[0], "STATUS=not ready: redis: ");
     outage_wait_status(s->jobd[0], text);
     freeReplyObject(redis_do(s->redis, "CONFIG SET %s %s", name, right));
     int64_t from = now_ms();
     outage_wait_status(s->jobd[0], "STATUS=ready");
-    cr_assert_leq(now_ms() - from, patience_ms(5000), "it took %d ms to heal",
-                  (int)(now_ms() - from));
+    outage_check_healed(from);
     check_works(s, "effect");
 }
 
@@ -199,14 +199,13 @@ Test(start, without_the_rights_it_waits_and_says_so)
     scene_jobd(
         s, 0,
         (struct jobd_options){.do_not_wait = true,
-                              .lease = "1m",
+                              .lease = LONG_LEASE,
                               .redis = fmt("redis://worker:right@127.0.0.1:%d/0", s->redis->port)});
     outage_wait_status(s->jobd[0], "STATUS=not ready: redis: ");
     outage_wait_status(s->jobd[0], "NOPERM");
     freeReplyObject(redis_do(s->redis, "ACL SETUSER worker +@all"));
     int64_t from = now_ms();
     outage_wait_status(s->jobd[0], "STATUS=ready");
-    cr_assert_leq(now_ms() - from, patience_ms(5000), "it took %d ms to heal",
-                  (int)(now_ms() - from));
+    outage_check_healed(from);
     check_works(s, "effect");
 }
