@@ -241,7 +241,7 @@ static long long sum_of_records(size_t most)
     return sum;
 }
 
-Test(jobctl_audit, of_two_operators_at_once_each_job_is_counted_once, .timeout = 120)
+Test(jobctl_audit, of_two_operators_at_once_each_job_is_counted_once)
 {
     fill(redis, MANY, NULL, NULL);
     struct process *a = start_discard("one", NULL), *b = start_discard("two", NULL);

@@ -208,7 +208,7 @@ static void expect_all_once(jobq_id *ids, size_t n)
     free(there);
 }
 
-Test(jobctl_dead_retry, two_operators_at_once_put_each_back_once, .timeout = 120)
+Test(jobctl_dead_retry, two_operators_at_once_put_each_back_once)
 {
     jobq_id *ids = calloc(MANY, sizeof(*ids));
     fill(redis, MANY, NULL, ids);
