@@ -37,8 +37,8 @@ NOT_RUN = ("apt systemctl journalctl docker editor install cp celery cmake "
            "scripts/package scripts/test scripts/quickstart").split()
 LANGUAGES = "sh text c python conf json sql yaml".split()
 DOCUMENTS = ("README.md", "docs/*.md", "contrib/*/README.md")
-BLOCK_SECONDS = 60
-EVENTUALLY_SECONDS = 30  # much more than any of it takes on a busy machine
+BLOCK_SECONDS = 240
+EVENTUALLY_SECONDS = 120  # much more than any of it takes on a busy machine
 
 
 class Block:
