@@ -16,7 +16,7 @@ cleanup() {
     # PostgreSQL takes its shared memory back only if it is asked to end.
     [ -z "$postgres_pid" ] || kill -QUIT "$postgres_pid" 2>/dev/null
     for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-    for pid in "${pids[@]}" $postgres_pid; do wait_for 5 is_gone "$pid"; done
+    for pid in "${pids[@]}" $postgres_pid; do wait_for 60 is_gone "$pid"; done
     [ -z "$dir" ] || rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -57,7 +57,7 @@ redis_start() {
     socket=$dir/redis.sock
     url=unix://$socket
     daemon "$dir/redis.log" redis-server --port 0 --unixsocket "$socket" --dir "$dir" --save '' --appendonly no
-    wait_for 10 redis ping || fail 'Redis did not start' "$dir/redis.log"
+    wait_for 60 redis ping || fail 'Redis did not start' "$dir/redis.log"
 }
 
 # ---- jobd ----
@@ -81,7 +81,7 @@ END
     rm -f "$dir/$1.log"
     daemon "$dir/$1.log" "$bin/jobd" -c "$conf"
     jobd_pid=$daemon_pid
-    wait_for 20 jobd_is_ready "$jobd_pid" "$2" "$3" || fail "jobd is not ready" "$dir/$1.log"
+    wait_for 60 jobd_is_ready "$jobd_pid" "$2" "$3" || fail "jobd is not ready" "$dir/$1.log"
 }
 
 children() { cat "/proc/$1/task/$1/children" 2>/dev/null; }
@@ -98,7 +98,7 @@ jobd_stop() { # PID INSTANCE
 
 abandon() {
     kill -KILL "$1" 2>/dev/null
-    wait_for 10 is_gone "$1"
+    wait_for 60 is_gone "$1"
     forget "$1"
 }
 

@@ -84,7 +84,7 @@ measure_queued_bytes() {
 hold() {
     "$bin/jobctl" --redis "$url" job enqueue bench.hold --queue bench --hard-limit 10m --soft-limit 9m \
         "{\"file\":\"$dir/holds\",\"slot\":\"$1\"}" >/dev/null || fail 'jobctl failed'
-    wait_for 20 started "$1" 1 || fail 'a job did not start' "$dir/a.log"
+    wait_for 60 started "$1" 1 || fail 'a job did not start' "$dir/a.log"
 }
 
 started() { [ "$(grep -c "^$1 " "$dir/holds" 2>/dev/null)" -ge "$2" ]; }           # SLOT TIMES
@@ -94,7 +94,7 @@ start_of() { grep "^$1 " "$dir/holds" | awk -v n="$2" 'NR == n { print $'"$3"' }
 killed() {
     local at=$EPOCHREALTIME
     kill -KILL "$3" || fail "nothing to kill"
-    wait_for 30 started "$2" 2 || fail 'a job was not recovered' "$dir/a.log"
+    wait_for 60 started "$2" 2 || fail 'a job was not recovered' "$dir/a.log"
     keep "$1" "$(awk -v a="${at/,/.}" -v b="$(start_of "$2" 2 3)" 'BEGIN { printf "%.1f", b / 1e6 - a * 1e3 }')"
 }
 
@@ -115,7 +115,7 @@ measure_recovery() {
         holder=$jobd_pid
         jobd_bench b 1
         other=$jobd_pid
-        wait_for 10 both_watch || fail 'the two jobd do not see each other'
+        wait_for 60 both_watch || fail 'the two jobd do not see each other'
         hold "j$i"
         parent=$(awk '/^PPid:/ { print $2 }' "/proc/$(start_of "j$i" 1 2)/status")
         [ "$parent" = "$holder" ] || { other=$holder; holder=$parent; }

@@ -146,14 +146,14 @@ sink_start() { # [FILE]
     rm -f "$dir/sink.log"
     daemon "$dir/sink.log" "$bench/smtp_sink" "$@"
     sink_pid=$daemon_pid
-    wait_for 10 grep -q . "$dir/sink.log" || fail 'the mail server does not start' "$dir/sink.log"
+    wait_for 60 grep -q . "$dir/sink.log" || fail 'the mail server does not start' "$dir/sink.log"
     smtp=smtp://127.0.0.1:$(head -n 1 "$dir/sink.log")
 }
 
 # It must have taken as many mails as were sent.
 sink_stop() { # COUNT
     kill -TERM "$sink_pid"
-    wait_for 10 is_gone "$sink_pid"
+    wait_for 60 is_gone "$sink_pid"
     forget "$sink_pid"
     [ "$(awk 'END { print $1 }' "$dir/sink.log")" = "$1" ] || fail "not the $1 mails arrived that were sent" "$dir/sink.log"
 }
