@@ -270,6 +270,56 @@ void wait_executors(struct jobd *j, size_t exactly, int64_t timeout_ms)
              "executors");
 }
 
+void note_executors(struct jobd *j, pid_t *pids, size_t exactly)
+{
+    pid_t found[EXECUTORS_MAX];
+
+    wait_executors(j, exactly, 20000);
+    cr_assert_eq(jobd_executors(j, found, EXECUTORS_MAX), exactly);
+    memcpy(pids, found, exactly * sizeof(*pids));
+}
+
+struct replaced {
+    struct jobd *jobd;
+    const pid_t *before;
+    size_t count, exactly;
+};
+
+static bool are_replaced(void *ctx)
+{
+    struct replaced *r = ctx;
+    pid_t now[EXECUTORS_MAX];
+    size_t n = jobd_executors(r->jobd, now, EXECUTORS_MAX);
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < r->count; k++)
+            if (now[i] == r->before[k])
+                return false;
+    return n == r->exactly;
+}
+
+void wait_replaced(struct jobd *j, const pid_t *before, size_t count, size_t exactly,
+                   int64_t timeout_ms)
+{
+    struct replaced r = {j, before, count, exactly};
+
+    if (!wait_until(now_ms() + patience_ms(timeout_ms), are_replaced, &r))
+        fail_test("executors are not replaced by %zu others", exactly);
+}
+
+static bool are_exactly_pending(void *ctx)
+{
+    struct wanted *w = ctx;
+
+    return scene_pending(w->scene) == w->number;
+}
+
+void wait_exactly_pending(struct scene *s, long long exactly, int64_t timeout_ms)
+{
+    wait_for(are_exactly_pending, (struct wanted){.scene = s, .number = exactly}, timeout_ms,
+             "jobs in flight");
+}
+
 /* Of the only living jobd. */
 static long long beat_counter(struct scene *s)
 {

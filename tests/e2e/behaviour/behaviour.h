@@ -56,8 +56,15 @@ long long line_number(const char *line, const char *key);
 /* Until `later` of queue default has so many jobs, or exactly none. */
 void wait_later(struct scene *s, long long at_least, int64_t timeout_ms);
 void wait_parked(struct scene *s, long long exactly, int64_t timeout_ms);
-/* Until jobd j has so many live executors. */
+/* Until jobd j has so many live executors (a process that is not yet an executor is none). */
 void wait_executors(struct jobd *j, size_t exactly, int64_t timeout_ms);
+/* Its live executors once there are so many. */
+void note_executors(struct jobd *j, pid_t *pids, size_t exactly);
+/* Until it has so many others, and none of those: what starts runs in new ones. */
+void wait_replaced(struct jobd *j, const pid_t *before, size_t count, size_t exactly,
+                   int64_t timeout_ms);
+/* Until so many jobs of queue default are claimed and not settled. */
+void wait_exactly_pending(struct scene *s, long long exactly, int64_t timeout_ms);
 /* Until jobd j has beaten so many times more: that much of its regular work was done. */
 void wait_beats(struct scene *s, int beats, int64_t timeout_ms);
 

@@ -233,21 +233,6 @@ static void expect_told(struct scene *s, struct jobd *j, const char *text)
     wait_log(j, text, 1, 20000);
 }
 
-static bool has_replaced(void *ctx)
-{
-    struct replaced {
-        struct jobd *jobd;
-        pid_t before[2];
-    } *r = ctx;
-    pid_t now[4];
-    size_t n = jobd_executors(r->jobd, now, 4);
-
-    for (size_t i = 0; i < n; i++)
-        if (now[i] == r->before[0] || now[i] == r->before[1])
-            return false;
-    return n == 2;
-}
-
 /*
  * What handlers are told changes by new executors, once a job that runs has ended; a reload that
  * changes nothing of it leaves them alone. What they keep in cells survives them.
@@ -255,35 +240,31 @@ static bool has_replaced(void *ctx)
 Test(reload, replaces_executors_when_handlers_are_told_otherwise)
 {
     struct scene *s = scene_new(0);
-    struct replaced {
-        struct jobd *jobd;
-        pid_t before[2];
-    } r;
-    pid_t same[2];
+    pid_t before[2], same[2];
 
-    r.jobd = scene_jobd(s, 0,
+    struct jobd *j = scene_jobd(s, 0,
                         (struct jobd_options){.executors = 2,
                                               .extra = "forum = { address = \"one\"; };"});
     char *file = strdup(fmt("%s/runs", tmp_dir()));
-    expect_told(s, r.jobd, "told one, cell 1");
-    cr_assert_eq(jobd_executors(r.jobd, r.before, 2), 2u);
-    append_conf(r.jobd, "backoff = 2;");
-    reload(r.jobd, " reloaded", 1);
+    expect_told(s, j, "told one, cell 1");
+    note_executors(j, before, 2);
+    append_conf(j, "backoff = 2;");
+    reload(j, " reloaded", 1);
     wait_beats(s, 2, 20000);
-    cr_assert_eq(jobd_executors(r.jobd, same, 2), 2u);
-    cr_assert(same[0] == r.before[0] && same[1] == r.before[1]);
+    note_executors(j, same, 2);
+    cr_assert(same[0] == before[0] && same[1] == before[1]);
 
     scene_enqueue(s, "sleep", fmt("{\"ms\":1500,\"file\":\"%s\"}", file));
     wait_lines(file, 1, 20000);
-    replace_conf(r.jobd, "\"one\"", "\"two\"");
-    reload(r.jobd, " reloaded", 2);
-    wait_log(r.jobd, "executor.recycle", 2, 20000);
-    cr_assert(wait_until(patience_ms(30000), has_replaced, &r));
-    expect_told(s, r.jobd, "told two, cell 2");
+    replace_conf(j, "\"one\"", "\"two\"");
+    reload(j, " reloaded", 2);
+    wait_log(j, "executor.recycle", 2, 20000);
+    wait_replaced(j, before, 2, 2, 30000);
+    expect_told(s, j, "told two, cell 2");
     scene_wait_drained(s, 20000);
-    wait_log(r.jobd, " job.done ", 3, 20000);
+    wait_log(j, " job.done ", 3, 20000);
     cr_assert_eq(count_lines(file), 1u, "what ran was not disturbed");
-    cr_assert_eq(process_count_log(r.jobd->process, "executor.died"), 0);
+    cr_assert_eq(process_count_log(j->process, "executor.died"), 0);
     free(file);
     scene_drain(s, 0);
     scene_free(s);

@@ -94,11 +94,11 @@ Test(operator, purges_a_queue_that_is_being_worked_on)
     char file[300];
     snprintf(file, sizeof(file), "%s/marks", tmp_dir());
     char payload[400];
-    snprintf(payload, sizeof(payload), "{\"ms\":5,\"file\":\"%s\"}", file);
+    snprintf(payload, sizeof(payload), "{\"ms\":40,\"file\":\"%s\"}", file);
     scene_jobd(s, 0, (struct jobd_options){.executors = 2});
     scene_jobd(s, 1, (struct jobd_options){.executors = 2});
     be_operator(s);
-    scene_enqueue_many(s, "sleep", payload, 5000); /* seconds of work */
+    scene_enqueue_many(s, "sleep", payload, 5000); /* most of a minute of work */
     wait_lines(file, 1, 20000);
     struct run r = JOBCTL("queue", "purge", "default", "--yes", "--json");
     expect(&r, 0, NULL);
