@@ -69,8 +69,9 @@ void scene_enqueue_held(struct scene *s, size_t n);
 /* Until so many of them were started, in all: a rerun counts again. */
 void scene_wait_held(struct scene *s, size_t at_least, int64_t timeout_ms);
 size_t scene_held(struct scene *s);
-/* They end, and those that come later end at once. */
+/* They end, and those that come later end at once, unless they are to be held again. */
 void scene_let_go(struct scene *s);
+void scene_hold_again(struct scene *s);
 
 long long scene_effects(struct scene *s); /* rows in effects */
 /* Jobs delivered and not yet acknowledged, over the four lanes of queue default, partition 0. */

@@ -61,6 +61,9 @@ void chaos_mend(struct chaos *c, bool all);
 long long chaos_in_flight(struct chaos *c);
 long long chaos_waiting(struct chaos *c);
 long long chaos_later(struct chaos *c);
+/* Nothing waits, runs or is delayed anywhere. In one step: what moves from one place to another
+ * between two looks is seen in neither. */
+bool chaos_is_drained(struct chaos *c);
 
 /* ---- judge.c ---- */
 /* After everything is mended: waits until all work is done, drains, and fails the test if any

@@ -75,6 +75,30 @@ long long chaos_waiting(struct chaos *c)
     return in_lanes(c, true);
 }
 
+bool chaos_is_drained(struct chaos *c)
+{
+    static const char look[] =
+        "for p = 0, ARGV[1] - 1 do "
+        "  local base = 'jobq:{default:' .. p .. '}:' "
+        "  if redis.call('ZCARD', base .. 'later') > 0 then return 0 end "
+        "  for _, lane in ipairs({'recovered', 'high', 'normal', 'low'}) do "
+        "    local key = base .. 'ready:' .. lane "
+        "    if redis.call('EXISTS', key) == 1 then "
+        "      local g = redis.call('XINFO', 'GROUPS', key)[1] "
+        "      if not g then return 0 end "
+        "      local f = {} "
+        "      for k = 1, #g, 2 do f[g[k]] = g[k + 1] end "
+        "      if f.pending > 0 then return 0 end "
+        "      local after = '(' .. f['last-delivered-id'] "
+        "      if #redis.call('XRANGE', key, after, '+', 'COUNT', 1) > 0 then return 0 end "
+        "    end "
+        "  end "
+        "end "
+        "return 1";
+
+    return redis_int(c->scene->redis, "EVAL %s 0 %u", look, c->partitions) == 1;
+}
+
 long long chaos_later(struct chaos *c)
 {
     long long n = 0;
@@ -145,11 +169,18 @@ static bool stop_jobd(struct chaos *c)
     return true;
 }
 
+/* Before it listens to signals they end it. */
+static bool pick_listening(struct chaos *c, unsigned *out)
+{
+    return pick_worker(c, out) &&
+           process_count_log(c->scene->jobd[*out]->process, " start version=") > 0;
+}
+
 static bool drain_jobd(struct chaos *c)
 {
     unsigned i;
 
-    if (!pick_worker(c, &i))
+    if (!pick_listening(c, &i))
         return false;
     chaos_note(c, "SIGTERM jobd %u%s", i, c->worker[i].stopped ? " (stopped)" : "");
     process_signal(c->scene->jobd[i]->process, SIGTERM);
@@ -161,7 +192,7 @@ static bool reload_jobd(struct chaos *c)
 {
     unsigned i;
 
-    if (!pick_worker(c, &i))
+    if (!pick_listening(c, &i))
         return false;
     chaos_note(c, "SIGHUP jobd %u", i);
     process_signal(c->scene->jobd[i]->process, SIGHUP);

@@ -26,7 +26,7 @@ static bool is_done(void *ctx)
     for (unsigned i = 0; i < c->workers; i++)
         if (!process_is_alive(c->scene->jobd[i]->process))
             fail_test("jobd %u ended by itself", i);
-    return chaos_later(c) == 0 && chaos_waiting(c) == 0;
+    return chaos_is_drained(c);
 }
 
 static long long lengths(struct chaos *c, const char *key)

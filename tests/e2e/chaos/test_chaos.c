@@ -222,7 +222,7 @@ static void run(uint64_t seed)
     struct chaos *c = begin(seed);
     int64_t next_ms = now_ms() + FAULT_EVERY_MS;
 
-    while (c->faults < FAULTS) {
+    while (c->faults < FAULTS || (c->hits < HITS_AT_LEAST && c->faults < 5 * FAULTS)) {
         chaos_mend(c, false);
         watch_workers(c);
         keep_a_backlog(c);

@@ -87,7 +87,7 @@ static struct process *start_prometheus(int port, int first, int second)
 {
     char *config = strdup(fmt("%s/prometheus.yml", tmp_dir()));
     write_file(config,
-               fmt("global: {scrape_interval: 250ms, evaluation_interval: 500ms}\n"
+               fmt("global: {scrape_interval: 1s, evaluation_interval: 500ms}\n"
                    "rule_files: [\"%s\"]\n"
                    "scrape_configs:\n"
                    "  - job_name: jobq\n"
@@ -130,12 +130,32 @@ static void wait_answer(int port, const char *expr, const char *answer)
         fail_test("Prometheus says to %s: %s, not %s", expr, q.got, answer);
 }
 
+static bool are_all_answered(void *ctx)
+{
+    struct question *q = ctx;
+    char *out = NULL;
+    int status = run_command(&out, q->expr,
+                             (const char *const[]){PYTHON, source_path("tests/e2e/metrics/ask.py"),
+                                                   fmt("%d", q->port), "-", NULL});
+    snprintf(q->got, sizeof(q->got), "%s", out);
+    free(out);
+    return status == 0;
+}
+
+/* A line an expression; a rate needs two scrapes of its own series. */
+static void wait_all_answered(int port, const char *exprs)
+{
+    struct question q = {.port = port, .expr = exprs};
+    if (!wait_until(patience_ms(40000), are_all_answered, &q))
+        fail_test("without an answer: %s", q.got);
+}
+
 Test(scrape, is_scraped_by_a_real_prometheus)
 {
     if (!is_there("/usr/bin/prometheus"))
         return;
     struct scene *s = scene_new(0);
-    int ports[] = {web_free_port(), web_free_port(), web_free_port()};
+    int ports[] = {choose_port(), choose_port(), choose_port()};
     for (size_t i = 0; i < 2; i++) {
         char conf[64];
         snprintf(conf, sizeof(conf), "http = \"127.0.0.1:%d\";", ports[i]);
@@ -161,8 +181,7 @@ Test(scrape, is_scraped_by_a_real_prometheus)
                                           source_path("."), "list", NULL}),
         0);
     wait_answer(port, "count(rate(jobq_jobs_total[5m])) > bool 0", "1");
-    run(exprs, (const char *const[]){PYTHON, source_path("tests/e2e/metrics/ask.py"),
-                                     fmt("%d", port), "-", NULL});
+    wait_all_answered(port, exprs);
     free(exprs);
     /* One that is gone is told of. */
     scene_kill(s, 1);
@@ -193,7 +212,7 @@ static void wait_port(int port)
 Test(scrape, works_without_its_port_and_takes_it_later)
 {
     struct scene *s = scene_new(0);
-    int port = web_free_port();
+    int port = choose_port();
     char conf[64];
     snprintf(conf, sizeof(conf), "http = \"127.0.0.1:%d\";", port);
     struct jobd *first = scene_jobd(s, 0, (struct jobd_options){.extra = conf});
@@ -230,7 +249,7 @@ Test(scrape, moves_with_a_reload)
     struct stat st;
     struct jobd *j = scene_jobd(s, 0, (struct jobd_options){.extra = web_conf(0, "")});
     web_wait(0, "jobq_config_reloads_total{result=\"ok\"}", 0);
-    int port = web_free_port();
+    int port = choose_port();
     char *unix_address = strdup(fmt("unix:%s/http-0", tmp_dir()));
     char *tcp_address = strdup(fmt("127.0.0.1:%d", port));
 

@@ -89,18 +89,6 @@ int web_get_port(int port, const char *path, char **body)
     return status;
 }
 
-int web_free_port(void)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(in);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&in, sizeof(in)) != 0 ||
-        getsockname(fd, (struct sockaddr *)&in, &len) != 0)
-        fail_test("no free port");
-    close(fd);
-    return ntohs(in.sin_port);
-}
-
 double web_value(const char *text, const char *sample)
 {
     size_t n = strlen(sample);

@@ -15,9 +15,6 @@ int web_connect(size_t i);
 /* The status of GET path there; *body (NUL-terminated) is the caller's to free. 0: no answer. */
 int web_get(size_t i, const char *path, char **body);
 int web_get_port(int port, const char *path, char **body);
-/* A port that was free just now. */
-int web_free_port(void);
-
 /* The value of the sample whose line begins so (name and labels whole); -1 when there is none. */
 double web_value(const char *text, const char *sample);
 /* The same of a fresh scrape of jobd i. */

@@ -18,7 +18,7 @@ void load_wait(struct load *l, size_t more);
 /* Ends it, notes its answers, frees it. */
 void load_stop(struct load *l);
 
-/* Until file `gate` exists, at most a minute: a job of queue `queue` (NULL: default) that has then
+/* Until file `gate` exists, at most an hour: a job of queue `queue` (NULL: default) that has then
  * one effect. Each start marks the file `marks`. */
 void load_gated(struct scene *s, const char *queue, const char *marks, const char *gate);
 

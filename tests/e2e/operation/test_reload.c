@@ -187,8 +187,7 @@ static void refuse(struct deployment *d, const struct settings *c, const char *m
     cr_assert_eq(process_count_log(d->jobd->process, "reload.refused"), d->refused,
                  "one message each");
     wait_beats(d->scene, 1, 20000);
-    pid_t pids[8];
-    cr_assert_eq(jobd_executors(d->jobd, pids, 8), (size_t)c->executors);
+    wait_executors(d->jobd, (size_t)c->executors, 20000);
 }
 
 static void refuse_all(struct deployment *d, const struct settings *c)

@@ -32,6 +32,7 @@ static struct jobd *start(struct scene *s, size_t i, const char *instance, int e
     return scene_jobd(
         s, i,
         (struct jobd_options){.instance = instance,
+                              .lease = "10s",
                               .executors = executors,
                               .queues =
                                   fmt("{ name = \"default\"; }, { name = \"%s\"; }", own_queue[i]),
