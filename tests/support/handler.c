@@ -45,19 +45,51 @@ static int host_set_result(void *ctx, const char *json, size_t len)
     return 0;
 }
 
+static char *copy_text(const char *text, size_t len)
+{
+    char *copy = must_alloc(len + 1);
+
+    if (len > 0)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+static char *copy_string(const char *text)
+{
+    return copy_text(text, text != NULL ? strlen(text) : 0);
+}
+
 static int host_enqueue(void *ctx, const jobq_child *child)
 {
     struct handler *h = ctx;
     size_t len = child->payload_len;
 
+    if (child->size != sizeof(*child))
+        return -1;
     if (len == 0 && child->payload != NULL)
         len = strlen(child->payload);
     h->children = realloc(h->children, (h->child_count + 1) * sizeof(*h->children));
     if (h->children == NULL)
         abort();
-    snprintf(h->children[h->child_count++], sizeof(*h->children), "%s %.*s", child->type, (int)len,
-             child->payload != NULL ? child->payload : "");
+    h->children[h->child_count++] =
+        (struct handler_child){.type = copy_string(child->type),
+                               .payload = copy_text(child->payload, len),
+                               .queue = copy_string(child->queue),
+                               .key = copy_string(child->unique_key),
+                               .max_attempts = child->max_attempts};
     return 0;
+}
+
+static void free_children(struct handler_child *children, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(children[i].type);
+        free(children[i].payload);
+        free(children[i].queue);
+        free(children[i].key);
+    }
+    free(children);
 }
 
 static struct pg_conn *host_pg(void *ctx)
@@ -188,7 +220,7 @@ void handler_close(struct handler *h)
         h->module->stop(h->state);
     PQfinish(h->conn);
     dlclose(h->lib);
-    free(h->children);
+    free_children(h->children, h->child_count);
     free(h);
 }
 
@@ -207,26 +239,18 @@ static void end_session(struct handler *h, bool transactional, int verdict)
 
     if (verdict == JOBQ_DONE && !ended)
         fail_test("COMMIT: %s", PQerrorMessage(h->conn));
-    command(h->conn, "DISCARD ALL"); /* a lost connection is for the handler to meet */
+    if (!h->keep_session)
+        command(h->conn, "DISCARD ALL"); /* a lost connection is for the handler to meet */
 }
 
-int handler_run(struct handler *h, const char *type, const char *payload)
+static jobq_job_view describe(const struct handler *h, const char *type, const char *payload)
 {
-    const jobq_handler *row = h->module->handlers;
     struct timespec ts;
-    int verdict;
 
-    while (row->type != NULL && strcmp(row->type, type) != 0)
-        row++;
-    if (row->type == NULL)
-        fail_test("the module has no type %s", type);
-    h->text[0] = h->result[0] = h->log[0] = '\0';
-    h->delay_ms = -1;
-    h->child_count = 0;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     int64_t now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-    jobq_job_view job = {
-        .size = sizeof(job),
+    return (jobq_job_view){
+        .size = sizeof(jobq_job_view),
         .id = "01900000-0000-7000-8000-000000000001",
         .type = type,
         .queue = "default",
@@ -238,11 +262,30 @@ int handler_run(struct handler *h, const char *type, const char *payload)
         .hard_ms = now + h->soft_ms + 10000,
         .enqueued_ms = h->enqueued_ms,
     };
+}
+
+int handler_run(struct handler *h, const char *type, const char *payload)
+{
+    const jobq_handler *row = h->module->handlers;
+    struct handler_child *last = h->children; /* the payload may be one of theirs */
+    size_t last_count = h->child_count;
+    int verdict;
+
+    while (row->type != NULL && strcmp(row->type, type) != 0)
+        row++;
+    if (row->type == NULL)
+        fail_test("the module has no type %s", type);
+    h->text[0] = h->result[0] = h->log[0] = '\0';
+    h->delay_ms = -1;
+    h->children = NULL;
+    h->child_count = 0;
+    jobq_job_view job = describe(h, type, payload);
     bool transactional = (row->flags & JOBQ_HANDLER_TRANSACTIONAL) != 0;
     if (h->conn != NULL && transactional)
         command(h->conn, "BEGIN");
     verdict = row->run(&job, &h->host, h->state);
     if (h->conn != NULL)
         end_session(h, transactional, verdict);
+    free_children(last, last_count);
     return verdict;
 }

@@ -5,7 +5,8 @@
  * For what can be seen without jobd: verdict, text, delay, log, children. It does what the executor
  * does for a type (BEGIN, run, COMMIT if and only if DONE, for a transactional one; afterwards the
  * session is as new) and nothing else: children are kept, not sent. Strings belong to the handler
- * until the next run. Single thread.
+ * until the next run; that one may still be given the payload of a child. Single thread, which may
+ * be another one (background.h).
  */
 #ifndef TESTS_SUPPORT_HANDLER_H
 #define TESTS_SUPPORT_HANDLER_H
@@ -19,6 +20,15 @@
 
 #define HANDLER_SETTINGS_MAX 32
 #define HANDLER_CELLS_MAX 8
+
+/* A job that a run enqueued. */
+struct handler_child {
+    char *type;
+    char *payload;
+    char *queue; /* empty: the parent's */
+    char *key;   /* empty: none */
+    uint32_t max_attempts;
+};
 
 struct handler {
     void *lib;
@@ -34,6 +44,7 @@ struct handler {
     uint32_t max_attempts; /* 7 */
     int64_t soft_ms;       /* from the start of the run; 60000 */
     int64_t enqueued_ms;
+    bool keep_session; /* no DISCARD ALL after a run, so that what it left behind can be seen */
     /* of the last run */
     char text[JOBQ_HANDLER_TEXT_MAX + 1];
     char result[1024];
@@ -41,7 +52,7 @@ struct handler {
     int64_t delay_ms; /* -1: not set */
     char cell_name[HANDLER_CELLS_MAX][64];
     uint64_t cells[HANDLER_CELLS_MAX]; /* of this handler alone */
-    char (*children)[1024];            /* "type payload" */
+    struct handler_child *children;
     size_t child_count;
 };
 

@@ -389,24 +389,3 @@ void pg_load(struct postgres *p, const char *path)
 
     must_run(path, NULL, argv, (struct process_user){0});
 }
-
-void pg_load_forum(struct postgres *p, const char *version, int threads, int posts, int users)
-{
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
-                                p->conninfo,
-                                "--threads",
-                                fmt("%d", threads),
-                                "--posts",
-                                fmt("%d", posts),
-                                "--users",
-                                fmt("%d", users),
-                                "--version",
-                                version,
-                                NULL};
-    char *out = NULL;
-    int status = run_command(&out, NULL, argv);
-
-    if (status != 0)
-        fail_test("load.sh: exit %d: %s", status, out);
-    free(out);
-}

@@ -133,8 +133,6 @@ long long pg_int(struct postgres *p, const char *format, ...) __attribute__((for
 char *pg_str(struct postgres *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* psql -f: loads a file. */
 void pg_load(struct postgres *p, const char *path);
-/* The forum of contrib/forum/fixture, of that version ("0.39", "0.40") and size. */
-void pg_load_forum(struct postgres *p, const char *version, int threads, int posts, int users);
 
 /* ---- jobd ---- */
 struct jobd {

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/support/fixture.h"
+
 const int sizes[SIZES] = {400, 200, 150, 128, 100, 64, 50, 40, 32, 20};
 
 static bool is_up(struct rig *r)
@@ -39,30 +41,6 @@ void studio_restart(struct studio *s, const char *const *env)
     s->rig = studio_rig(s, env);
 }
 
-/* The forum of the fixture: few posts, many uploads, and their files. */
-static void load_fixture(struct studio *s, const char *version)
-{
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
-                                s->pg->conninfo,
-                                "--threads",
-                                "20",
-                                "--posts",
-                                "40",
-                                "--users",
-                                "200",
-                                "--version",
-                                version,
-                                "--media",
-                                s->media,
-                                NULL};
-    char *out = NULL;
-
-    if (run_command(&out, NULL, argv) != 0) {
-        fail_test("load.sh: %s", out);
-    }
-    free(out);
-}
-
 struct studio *studio_start(void)
 {
     return studio_start_forum(NULL);
@@ -81,7 +59,11 @@ struct studio *studio_start_forum(const char *version)
     s->pg = postgres_start(false);
     /* The forum first: the server's own user is named like our schema, where it would end up. */
     if (version) {
-        load_fixture(s, version);
+        /* few posts, many uploads, and their files */
+        fixture_load(
+            s->pg,
+            &(struct fixture){
+                .version = version, .threads = 20, .posts = 40, .users = 200, .media = s->media});
     } else {
         pg_load(s->pg, source_path("tests/integration/avatar/tables.sql"));
     }

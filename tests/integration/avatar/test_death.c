@@ -4,7 +4,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libpq-fe.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "tests/integration/avatar/studio.h"
+#include "tests/support/session.h"
 
 #define TMP "avatars/0a/1b/upload/one.png"
 #define NEWER "avatars/0a/1b/upload/two.png"
@@ -194,22 +194,14 @@ Test(avatar_races, two_runs_at_once_make_one_avatar)
     studio_stop(s);
 }
 
+/* Or it has waited too long and is given back. */
 static bool is_waiting(void *ctx)
 {
     struct studio *s = ctx;
 
-    return pg_int(s->pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE"
+    return frame_page_done(s->rig->page) == s->rig->last_seq ||
+           pg_int(s->pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE"
                          " 'jobq %%' AND wait_event_type = 'Lock'") > 0;
-}
-
-static void session_do(PGconn *conn, const char *sql)
-{
-    PGresult *r = PQexec(conn, sql);
-
-    if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK) {
-        fail_test("%s: %s", sql, PQerrorMessage(conn));
-    }
-    PQclear(r);
 }
 
 /*
@@ -219,7 +211,7 @@ static void session_do(PGconn *conn, const char *sql)
  */
 static const struct said *meddle(struct studio *s, const char *payload, const char *sql)
 {
-    PGconn *conn = PQconnectdb(s->pg->conninfo);
+    PGconn *conn = session_open(s->pg);
 
     for (int i = 0; i < 20; i++) {
         struct rig_job job = {.type = RESIZE, .payload = payload};
@@ -231,7 +223,7 @@ static const struct said *meddle(struct studio *s, const char *payload, const ch
         if (!wait_until(patience_ms(20000), is_waiting, s)) {
             fail_test("the job never waited for the row");
         }
-        session_do(conn, sql);
+        session_do(conn, "%s", sql);
         session_do(conn, "COMMIT");
         const struct said *said = finish(s->rig);
         if (said->verdict == FRAME_V_DONE) {
@@ -279,7 +271,7 @@ Test(avatar_races, files_that_were_removed_before_commit_are_written_again)
     const char *files = fmt("%s/avatars", s->media);
     const char *argv[] = {"find",       files, "-name", "*.png",   "!",       "-path",
                           "*/upload/*", "!",   "-path", "*/old/*", "-delete", NULL};
-    PGconn *conn = PQconnectdb(s->pg->conninfo);
+    PGconn *conn = session_open(s->pg);
     for (int i = 0;; i++) {
         struct rig_job job = {.type = RESIZE, .payload = payload};
         session_do(conn, "BEGIN");

@@ -10,6 +10,7 @@
 #include "tests/integration/jobctl/proxy.h"
 #include "tests/integration/jobctl/run.h"
 #include "tests/integration/jobctl/server.h"
+#include "tests/support/fixture.h"
 #include "tests/support/support.h"
 
 static struct postgres *pg;
@@ -195,8 +196,9 @@ Test(jobctl_postgres, doctor_finds_another_clock)
 
 static void load_forum(const char *version)
 {
-    pg_do(pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
-    pg_load_forum(pg, version, 20, 60, 15);
+    fixture_stay_public(pg);
+    fixture_load(pg,
+                 &(struct fixture){.version = version, .threads = 20, .posts = 60, .users = 15});
     pg_load(pg, source_path("contrib/postgres/roles.sql"));
     setenv("JOBQ_POSTGRES", fmt("%s user=jobq_admin", pg->conninfo), 1);
     init();

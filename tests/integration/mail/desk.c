@@ -19,18 +19,7 @@ static void run_or_fail(const char *const *argv)
 
 static void load_forum(struct desk *d, const char *version)
 {
-    bool is_039 = strcmp(version, "0.39") == 0;
-    const char *const load[] = {source_path("contrib/forum/fixture/load.sh"),
-                                d->pg->conninfo,
-                                "--threads",
-                                "40",
-                                "--posts",
-                                "200",
-                                "--users",
-                                fmt("%d", READERS),
-                                "--version",
-                                version,
-                                NULL};
+    bool is_039 = strcmp(version, V039) == 0;
     const char *const arrange[] = {"psql", "-Xq",
                                    "-d",   d->pg->conninfo,
                                    "-v",   "ON_ERROR_STOP=1",
@@ -40,7 +29,8 @@ static void load_forum(struct desk *d, const char *version)
     const char *members =
         is_039 ? "misago_threads_threadparticipant" : "misago_privatethreads_privatethreadmember";
 
-    run_or_fail(load);
+    fixture_load(d->pg, &(struct fixture){
+                            .version = version, .threads = 40, .posts = 200, .users = READERS});
     run_or_fail(arrange);
     pg_do(d->pg, "DELETE FROM %s", members);
     pg_do(d->pg,

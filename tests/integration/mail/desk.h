@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "tests/support/fixture.h"
 #include "tests/support/handler.h"
 #include "tests/support/smtp.h"
 #include "tests/support/support.h"

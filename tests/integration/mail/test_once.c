@@ -4,11 +4,11 @@
  * nobody's name, title or address becomes a header or a recipient.
  */
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/integration/mail/desk.h"
+#include "tests/support/background.h"
 
 TestSuite(mail_once);
 
@@ -32,49 +32,32 @@ Test(mail_once, a_second_job_for_a_notification_sends_nothing)
     desk_free(d);
 }
 
-struct twin {
-    struct handler *h;
-    char payload[128];
-    int verdict;
-    pthread_t thread;
-};
-
-static void *run_twin(void *ctx)
-{
-    struct twin *t = ctx;
-
-    t->verdict = handler_run(t->h, REPLY, t->payload);
-    return NULL;
-}
-
 /* The other run is another executor, with another job: the user watches the thread twice. */
 Test(mail_once, two_runs_at_once_exclude_each_other)
 {
     struct desk *d = desk_new("0.40", NULL);
-    struct twin t = {.verdict = -1};
+    struct background first;
 
     desk_open(d, NULL);
-    t.h = d->mail;
+    struct handler *other = d->mail;
     d->mail = NULL;
     desk_open(d, NULL);
     pg_do(d->pg, "INSERT INTO misago_notifications_watchedthread SELECT"
                  " (jsonb_populate_record(w, '{\"id\": 9000}')).*"
                  " FROM misago_notifications_watchedthread w WHERE id = 2");
     smtp_rules(d->smtp, "end * 1 wait\n");
-    snprintf(t.payload, sizeof(t.payload), "%s", desk_reply(d, 2));
-    cr_assert_eq(pthread_create(&t.thread, NULL, run_twin, &t), 0);
+    background_start(&first, other, REPLY, desk_reply(d, 2));
     cr_assert(smtp_wait_event(d->smtp, " end ", 1, patience_ms(30000)));
     int verdict = handler_run(d->mail, REPLY, desk_reply(d, 9000));
     cr_expect_eq(verdict, JOBQ_SNOOZE);
     cr_expect_str_eq(d->mail->text, "another run is sending this mail");
     cr_expect(d->mail->delay_ms >= 1000);
     smtp_rules(d->smtp, "");
-    pthread_join(t.thread, NULL);
-    cr_expect_eq(t.verdict, JOBQ_DONE, "%s", t.h->text);
+    cr_expect_eq(background_join(&first), JOBQ_DONE, "%s", other->text);
     cr_expect_eq(handler_run(d->mail, REPLY, desk_reply(d, 9000)), JOBQ_DONE);
     cr_expect_str_eq(d->mail->text, "skipped: it was accepted before");
     cr_expect_eq(smtp_mails(d->smtp), 1);
-    handler_close(t.h);
+    handler_close(other);
     desk_free(d);
 }
 

@@ -3,8 +3,6 @@
 #include "tests/integration/notify/stage.h"
 
 #include <criterion/criterion.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,27 +49,6 @@ static const struct words words_040 = {
     .member_values = ", now()",
 };
 
-static void load(struct stage *s, const char *version, int users)
-{
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
-                                s->pg->conninfo,
-                                "--threads",
-                                "20",
-                                "--posts",
-                                "60",
-                                "--users",
-                                fmt("%d", users),
-                                "--version",
-                                version,
-                                NULL};
-    char *out = NULL;
-    int status = run_command(&out, NULL, argv);
-
-    if (status != 0)
-        fail_test("load.sh: exit %d: %s", status, out);
-    free(out);
-}
-
 static void make_plain(struct stage *s)
 {
     pg_do(s->pg,
@@ -99,12 +76,9 @@ static void make_plain(struct stage *s)
                  1, "the fixture changed: choose another thread");
 }
 
-/* The server's own user is named like the schema of our tables, where its new ones would end up. */
-void stage_grant(struct postgres *pg, const char *version)
+struct handler *stage_handler(struct postgres *pg, const char *const *settings)
 {
-    pg_do(pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
-    pg_load(pg, source_path("contrib/postgres/roles.sql"));
-    pg_load(pg, source_path(fmt("contrib/postgres/grants/notify-%s.sql", version)));
+    return handler_open("notify", fmt("%s user=jobq_worker", pg->conninfo), settings);
 }
 
 struct stage *stage_start(const char *version, int users)
@@ -116,16 +90,17 @@ struct stage *stage_start(const char *version, int users)
     s->pg = postgres_start(false);
     s->is_040 = strcmp(version, V040) == 0;
     s->words = s->is_040 ? &words_040 : &words_039;
-    load(s, version, users);
-    stage_grant(s->pg, version);
+    fixture_load(s->pg,
+                 &(struct fixture){.version = version, .threads = 20, .posts = 60, .users = users});
+    fixture_grant(s->pg, "notify", version);
     make_plain(s);
-    s->driver = stage_driver(s, "driver");
+    s->handler = stage_handler(s->pg, NULL);
     return s;
 }
 
 void stage_stop(struct stage *s)
 {
-    driver_close(s->driver);
+    handler_close(s->handler);
     postgres_stop(s->pg);
     free(s);
 }
@@ -210,7 +185,7 @@ void stage_admit(struct stage *s, long long thread, long long user)
 
 int stage_run(struct stage *s, const char *type, const char *payload)
 {
-    return driver_run(s->driver, type, payload);
+    return handler_run(s->handler, type, payload);
 }
 
 int stage_notify(struct stage *s, long long post)
@@ -223,8 +198,8 @@ void stage_must(struct stage *s, const char *type, const char *payload, const ch
     int verdict = stage_run(s, type, payload);
 
     cr_assert_eq(verdict, JOBQ_DONE, "%s %s: verdict %d: %s", type, payload, verdict,
-                 s->driver->text);
-    cr_assert_str_eq(s->driver->result, result);
+                 s->handler->text);
+    cr_assert_str_eq(s->handler->result, result);
 }
 
 void stage_must_notify(struct stage *s, long long post, int notified, int mails)
@@ -235,7 +210,7 @@ void stage_must_notify(struct stage *s, long long post, int notified, int mails)
     snprintf(payload, sizeof(payload), "{\"post_id\":%lld}", post);
     snprintf(result, sizeof(result), "{\"notified\":%d,\"mails\":%d}", notified, mails);
     stage_must(s, REPLY, payload, result);
-    cr_assert_eq(s->driver->children, (size_t)mails);
+    cr_assert_eq(s->handler->child_count, (size_t)mails);
     stage_must_count_right(s);
 }
 
@@ -266,98 +241,11 @@ void stage_must_count_right(struct stage *s)
                  0, "counters of unread notifications are wrong");
 }
 
-void stage_must_child(struct driver *d, size_t i, const char *type, const char *payload,
+void stage_must_child(const struct handler *h, size_t i, const char *type, const char *payload,
                       const char *key)
 {
-    cr_assert_lt(i, d->children);
-    cr_assert_str_eq(d->child_type[i], type);
-    cr_assert_str_eq(d->child_payload[i], payload);
-    cr_assert_str_eq(d->child_key[i], key);
-}
-
-/* ---- at the same time ---- */
-
-PGconn *session_open(struct stage *s)
-{
-    PGconn *conn = PQconnectdb(s->pg->conninfo);
-
-    if (PQstatus(conn) != CONNECTION_OK)
-        fail_test("connect: %s", PQerrorMessage(conn));
-    return conn;
-}
-
-void session_do(PGconn *conn, const char *format, ...)
-{
-    char sql[2048];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(sql, sizeof(sql), format, args);
-    va_end(args);
-    PGresult *r = PQexec(conn, sql);
-    ExecStatusType status = PQresultStatus(r);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        fail_test("%s: %s", sql, PQerrorMessage(conn));
-    PQclear(r);
-}
-
-struct driver *stage_driver(struct stage *s, const char *application_name)
-{
-    return driver_open(lib_path("jobq/notify.so"), fmt("%s user=jobq_worker application_name=%s",
-                                                       s->pg->conninfo, application_name));
-}
-
-static atomic_int over; /* runs that came to an end and were not joined yet */
-
-static void *run_background(void *ctx)
-{
-    struct background *b = ctx;
-
-    b->verdict = driver_run(b->driver, b->type, b->payload);
-    atomic_fetch_add(&over, 1);
-    return NULL;
-}
-
-int background_over(void)
-{
-    return atomic_load(&over);
-}
-
-void background_start(struct background *b, struct driver *d, const char *type, const char *payload)
-{
-    *b = (struct background){.driver = d, .type = type};
-    snprintf(b->payload, sizeof(b->payload), "%s", payload);
-    if (pthread_create(&b->thread, NULL, run_background, b) != 0)
-        fail_test("no thread");
-}
-
-int background_join(struct background *b)
-{
-    pthread_join(b->thread, NULL);
-    atomic_fetch_sub(&over, 1);
-    return b->verdict;
-}
-
-struct blocked {
-    struct stage *stage;
-    int drivers;
-};
-
-static bool are_blocked(void *ctx)
-{
-    struct blocked *b = ctx;
-
-    return background_over() +
-               pg_int(b->stage->pg,
-                      "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'driver%%'"
-                      " AND wait_event_type = 'Lock'") >=
-           b->drivers;
-}
-
-void stage_wait_blocked(struct stage *s, int drivers)
-{
-    struct blocked b = {s, drivers};
-
-    if (!wait_until(now_ms() + patience_ms(20000), are_blocked, &b))
-        fail_test("the jobs never waited for a lock");
+    cr_assert_lt(i, h->child_count);
+    cr_assert_str_eq(h->children[i].type, type);
+    cr_assert_str_eq(h->children[i].payload, payload);
+    cr_assert_str_eq(h->children[i].key, key);
 }

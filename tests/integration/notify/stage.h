@@ -9,16 +9,14 @@
 #ifndef TESTS_INTEGRATION_NOTIFY_STAGE_H
 #define TESTS_INTEGRATION_NOTIFY_STAGE_H
 
-#include <libpq-fe.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "tests/integration/recount/driver.h"
+#include "tests/support/background.h"
+#include "tests/support/fixture.h"
+#include "tests/support/handler.h"
+#include "tests/support/session.h"
 #include "tests/support/support.h"
-
-#define V039 "0.39"
-#define V040 "0.40"
 
 #define REPLY "notify.reply"
 #define PRIVATE "notify.private_thread"
@@ -36,15 +34,18 @@ struct words {
 
 struct stage {
     struct postgres *pg;
-    struct driver *driver;
+    struct handler *handler;
     const struct words *words;
     bool is_040;
 };
 
 struct stage *stage_start(const char *version, int users);
 void stage_stop(struct stage *s);
-/* The module may do what contrib/postgres grants its role, and nothing else. */
-void stage_grant(struct postgres *pg, const char *version);
+/*
+ * The module on this forum, with what contrib/postgres grants its role and nothing else; settings:
+ * key, value, …, NULL, or NULL.
+ */
+struct handler *stage_handler(struct postgres *pg, const char *const *settings);
 
 /* ---- what the forum does ---- */
 /* A reply, posted now; poster 0: a guest. Its id. */
@@ -58,7 +59,7 @@ long long stage_private(struct stage *s, long long starter);
 void stage_admit(struct stage *s, long long thread, long long user);
 
 /* ---- the jobs ---- */
-/* Runs it on the stage's driver. */
+/* Runs it on the stage's handler. */
 int stage_run(struct stage *s, const char *type, const char *payload);
 int stage_notify(struct stage *s, long long post);
 /* Fails the test unless DONE with this result. */
@@ -72,29 +73,8 @@ void stage_must_have_told(struct stage *s, long long post, const char *users);
 /* Each user has as many unread notifications as their counter says. */
 void stage_must_count_right(struct stage *s);
 /* The i-th job that the last run enqueued. */
-void stage_must_child(struct driver *d, size_t i, const char *type, const char *payload,
+void stage_must_child(const struct handler *h, size_t i, const char *type, const char *payload,
                       const char *key);
-
-/* ---- at the same time ---- */
-PGconn *session_open(struct stage *s);
-void session_do(PGconn *conn, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-struct background {
-    struct driver *driver;
-    const char *type;
-    char payload[128];
-    pthread_t thread;
-    int verdict;
-};
-/* A second driver of the same module; application_name tells them apart. */
-struct driver *stage_driver(struct stage *s, const char *application_name);
-void background_start(struct background *b, struct driver *d, const char *type,
-                      const char *payload);
-int background_join(struct background *b);
-int background_over(void); /* how many came to an end and were not joined yet */
-/* Waits until so many of the drivers' statements wait for locks, or have waited too long and given
- * up. */
-void stage_wait_blocked(struct stage *s, int drivers);
 
 /* One test in each version of the forum. */
 #define IN_BOTH(word)                                                                              \

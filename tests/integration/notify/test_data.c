@@ -30,21 +30,21 @@ static void restore(struct postgres *pg, const char *dump)
 /* Runs the job for each post that is listed; leaves the mails in table mailed. */
 static void run_all(struct stage *s)
 {
-    PGconn *conn = session_open(s);
+    PGconn *conn = session_open(s->pg);
     PGresult *posts = PQexec(conn, "SELECT DISTINCT post_id FROM expected ORDER BY post_id");
 
     cr_assert_gt(PQntuples(posts), 100);
     session_do(conn, "BEGIN");
     for (int i = 0; i < PQntuples(posts); i++) {
         long long post = strtoll(PQgetvalue(posts, i, 0), NULL, 10);
-        cr_assert_eq(stage_notify(s, post), JOBQ_DONE, "post %lld: %s", post, s->driver->text);
-        for (size_t k = 0; k < s->driver->children; k++)
+        cr_assert_eq(stage_notify(s, post), JOBQ_DONE, "post %lld: %s", post, s->handler->text);
+        for (size_t k = 0; k < s->handler->child_count; k++)
             session_do(conn,
                        "INSERT INTO mailed SELECT (p->>'post_id')::int, w.user_id"
                        " FROM (SELECT '%s'::jsonb) x(p)"
                        " JOIN misago_notifications_watchedthread w"
                        " ON w.id = (p->>'watched_id')::bigint",
-                       s->driver->child_payload[k]);
+                       s->handler->children[k].payload);
     }
     session_do(conn, "COMMIT");
     PQclear(posts);
@@ -66,8 +66,8 @@ static void compare(const char *directory, const char *version)
     char *out = NULL;
     cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
     free(out);
-    stage_grant(s->pg, strcmp(version, V040) == 0 ? V040 : V039);
-    s->driver = stage_driver(s, "driver");
+    fixture_grant(s->pg, "notify", strcmp(version, V040) == 0 ? V040 : V039);
+    s->handler = stage_handler(s->pg, NULL);
     run_all(s);
     differing = pg_str(
         s->pg, "WITH told AS (SELECT n.post_id, n.user_id, m.user_id IS NOT NULL AS send_emails"

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/e2e/scene.h"
+#include "tests/support/fixture.h"
 
 #define WATCHERS 6
 #define REPLIES 12
@@ -18,23 +19,11 @@
 static struct scene *set_up(int threads, int watchers)
 {
     struct scene *s = scene_new(SCENE_PG);
-    const char *const argv[] = {source_path("contrib/forum/fixture/load.sh"),
-                                s->postgres->conninfo,
-                                "--threads",
-                                "20",
-                                "--posts",
-                                "60",
-                                "--users",
-                                fmt("%d", watchers + 200),
-                                "--version",
-                                "0.40",
-                                NULL};
-    char *out = NULL;
 
-    /* The server's own user is named like our schema, where the forum would end up. */
-    pg_do(s->postgres, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
-    cr_assert_eq(run_command(&out, NULL, argv), 0, "%s", out);
-    free(out);
+    fixture_stay_public(s->postgres);
+    fixture_load(
+        s->postgres,
+        &(struct fixture){.version = V040, .threads = 20, .posts = 60, .users = watchers + 200});
     pg_load(s->postgres, source_path("contrib/postgres/grants/notify-0.40.sql"));
     pg_do(
         s->postgres,

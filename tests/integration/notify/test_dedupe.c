@@ -39,8 +39,7 @@ IN_BOTH(has_nothing_to_do_in_a_thread_that_is_gone)
 
 IN_BOTH(keeps_what_a_user_reads_meanwhile)
 {
-    struct background job;
-    PGconn *forum = session_open(s);
+    PGconn *forum = session_open(s->pg);
     long long first = stage_watch(s, 1, 7, false);
     stage_watch(s, 1, 7, false);
     int verdict = JOBQ_SNOOZE;
@@ -51,12 +50,9 @@ IN_BOTH(keeps_what_a_user_reads_meanwhile)
         session_do(forum,
                    "UPDATE misago_notifications_watchedthread SET %s = now() WHERE id = %lld",
                    s->words->read, first);
-        background_start(&job, s->driver, DEDUPE, "{\"thread_id\":1}");
-        stage_wait_blocked(s, 1);
-        session_do(forum, "COMMIT");
-        verdict = background_join(&job);
+        verdict = background_beside(forum, s->handler, s->pg, DEDUPE, "{\"thread_id\":1}");
     }
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->driver->text);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->handler->text);
     cr_assert_eq(pg_int(s->pg, "SELECT min(id) FROM misago_notifications_watchedthread"), first);
     cr_assert_eq(pg_int(s->pg, "SELECT count(*) FROM misago_notifications_watchedthread"), 1);
     PQfinish(forum);

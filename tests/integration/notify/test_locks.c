@@ -15,36 +15,35 @@ static const char *payload_of(long long post)
 IN_BOTH(two_runs_at_once_tell_everybody_once)
 {
     struct background first, second;
-    struct driver *other = stage_driver(s, "driver2");
-    PGconn *forum = session_open(s);
+    struct handler *other = stage_handler(s->pg, NULL);
+    PGconn *forum = session_open(s->pg);
     for (int user = 7; user <= 11; user++)
         stage_watch(s, 1, user, true);
     long long post = stage_reply(s, 1, 5);
 
     /* The first one waits for a user's row, the second one for the first. */
     session_do(forum, "BEGIN; UPDATE misago_users_user SET posts = posts WHERE id = 9");
-    background_start(&first, s->driver, REPLY, payload_of(post));
-    stage_wait_blocked(s, 1);
+    background_start(&first, s->handler, REPLY, payload_of(post));
+    background_wait_blocked(&first, s->pg);
     background_start(&second, other, REPLY, payload_of(post));
-    stage_wait_blocked(s, 2);
+    background_wait_blocked(&second, s->pg);
     session_do(forum, "COMMIT");
     int verdicts[2] = {background_join(&first), background_join(&second)};
 
     /* On a machine too slow for their lock_timeout they end in SNOOZE, and run again. */
     for (int i = 0; i < 2; i++)
         cr_assert(verdicts[i] == JOBQ_DONE || verdicts[i] == JOBQ_SNOOZE, "%d", verdicts[i]);
-    cr_assert_eq(driver_run(other, REPLY, payload_of(post)), JOBQ_DONE, "%s", other->text);
-    cr_assert_eq(other->children, 5);
+    cr_assert_eq(handler_run(other, REPLY, payload_of(post)), JOBQ_DONE, "%s", other->text);
+    cr_assert_eq(other->child_count, 5);
     stage_must_have_told(s, post, "7 8 9 10 11");
     stage_must_count_right(s);
-    driver_close(other);
+    handler_close(other);
     PQfinish(forum);
 }
 
 IN_BOTH(counts_rightly_beside_a_user_who_reads)
 {
-    struct background job;
-    PGconn *forum = session_open(s);
+    PGconn *forum = session_open(s->pg);
     stage_watch(s, 1, 7, true);
     stage_must_notify(s, stage_reply(s, 1, 5), 1, 1);
     stage_watch(s, 2, 7, true);
@@ -58,12 +57,9 @@ IN_BOTH(counts_rightly_beside_a_user_who_reads)
         session_do(forum, "UPDATE misago_notifications_notification SET is_read = true"
                           " WHERE user_id = 7 AND thread_id = 1");
         session_do(forum, "UPDATE misago_users_user SET unread_notifications = 0 WHERE id = 7");
-        background_start(&job, s->driver, REPLY, payload_of(post));
-        stage_wait_blocked(s, 1);
-        session_do(forum, "COMMIT");
-        verdict = background_join(&job);
+        verdict = background_beside(forum, s->handler, s->pg, REPLY, payload_of(post));
     }
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->driver->text);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->handler->text);
     stage_must_have_told(s, post, "7");
     stage_must_count_right(s);
     PQfinish(forum);
@@ -71,15 +67,15 @@ IN_BOTH(counts_rightly_beside_a_user_who_reads)
 
 IN_BOTH(writes_nothing_while_a_row_stays_locked)
 {
-    PGconn *forum = session_open(s);
+    PGconn *forum = session_open(s->pg);
     stage_watch(s, 1, 7, true);
     stage_watch(s, 1, 8, true);
     long long post = stage_reply(s, 1, 5);
 
     session_do(forum, "BEGIN; UPDATE misago_users_user SET posts = posts WHERE id = 8");
     cr_assert_eq(stage_notify(s, post), JOBQ_SNOOZE);
-    cr_assert_not_null(strstr(s->driver->text, "(55P03)"), "said: %s", s->driver->text);
-    cr_assert_eq(s->driver->children, 0);
+    cr_assert_not_null(strstr(s->handler->text, "(55P03)"), "said: %s", s->handler->text);
+    cr_assert_eq(s->handler->child_count, 0);
     stage_must_have_told(s, post, "");
     session_do(forum, "COMMIT");
     stage_must_notify(s, post, 2, 2);
@@ -88,7 +84,7 @@ IN_BOTH(writes_nothing_while_a_row_stays_locked)
 
 IN_BOTH(does_not_wait_for_a_reply_that_is_being_posted)
 {
-    PGconn *forum = session_open(s);
+    PGconn *forum = session_open(s->pg);
     stage_watch(s, 1, 7, true);
     long long post = stage_reply(s, 1, 5);
 
@@ -103,25 +99,26 @@ IN_BOTH(does_not_wait_for_a_reply_that_is_being_posted)
     PQfinish(forum);
 }
 
+/* Once more where the machine was too slow. */
+static int notify_beside(PGconn *forum, struct stage *s, long long post)
+{
+    int verdict = background_beside(forum, s->handler, s->pg, REPLY, payload_of(post));
+
+    return verdict == JOBQ_SNOOZE ? stage_notify(s, post) : verdict;
+}
+
 IN_BOTH(ends_well_when_the_post_is_deleted_meanwhile)
 {
-    struct background job;
-    PGconn *forum = session_open(s);
+    PGconn *forum = session_open(s->pg);
     stage_watch(s, 1, 7, true);
     long long post = stage_reply(s, 1, 5);
-    int verdict = JOBQ_SNOOZE;
 
-    s->driver->attempt = 4;
+    s->handler->attempt = 4;
     session_do(forum, "BEGIN; DELETE FROM misago_threads_post WHERE id = %lld", post);
-    background_start(&job, s->driver, REPLY, payload_of(post));
-    stage_wait_blocked(s, 1);
-    session_do(forum, "COMMIT");
-    verdict = background_join(&job);
-    if (verdict == JOBQ_SNOOZE) /* too slow a machine */
-        verdict = stage_notify(s, post);
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->driver->text);
-    cr_assert_str_eq(s->driver->text, fmt("post %lld is not there", post));
-    cr_assert_eq(s->driver->children, 0);
+    int verdict = notify_beside(forum, s, post);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->handler->text);
+    cr_assert_str_eq(s->handler->text, fmt("post %lld is not there", post));
+    cr_assert_eq(s->handler->child_count, 0);
     cr_assert_eq(pg_int(s->pg, "SELECT count(*) FROM misago_notifications_notification"), 0);
     stage_must_count_right(s);
     PQfinish(forum);
@@ -129,8 +126,7 @@ IN_BOTH(ends_well_when_the_post_is_deleted_meanwhile)
 
 IN_BOTH(tells_the_others_when_a_user_is_deleted_meanwhile)
 {
-    struct background job;
-    PGconn *forum = session_open(s);
+    PGconn *forum = session_open(s->pg);
     for (int user = 30; user <= 32; user++)
         stage_watch(s, 1, user, true);
     /* Somebody who has left no trace elsewhere, so that the forum can delete them by one row. */
@@ -146,94 +142,36 @@ IN_BOTH(tells_the_others_when_a_user_is_deleted_meanwhile)
               user);
     stage_watch(s, 1, user, true);
     long long post = stage_reply(s, 1, 5);
-    int verdict;
 
     session_do(forum, "BEGIN");
     if (!s->is_040)
         session_do(forum, "DELETE FROM misago_users_user_roles WHERE user_id = %lld", user);
     session_do(forum, "DELETE FROM misago_notifications_watchedthread WHERE user_id = %lld", user);
     session_do(forum, "DELETE FROM misago_users_user WHERE id = %lld", user);
-    background_start(&job, s->driver, REPLY, payload_of(post));
-    stage_wait_blocked(s, 1);
-    session_do(forum, "COMMIT");
-    verdict = background_join(&job);
-    if (verdict == JOBQ_SNOOZE) /* too slow a machine */
-        verdict = stage_notify(s, post);
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->driver->text);
-    cr_assert_str_eq(s->driver->result, "{\"notified\":3,\"mails\":3}");
+    int verdict = notify_beside(forum, s, post);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->handler->text);
+    cr_assert_str_eq(s->handler->result, "{\"notified\":3,\"mails\":3}");
     stage_must_have_told(s, post, "30 31 32");
     stage_must_count_right(s);
     PQfinish(forum);
 }
 
-static bool is_rival_waiting(void *ctx)
-{
-    struct stage *s = ctx;
-    return background_over() > 0 ||
-           pg_int(s->pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rival'"
-                         " AND wait_event_type = 'Lock'") > 0;
-}
-
-static bool has_short_timeout(void *ctx)
-{
-    PGresult *r = PQexec(((struct stage *)ctx)->driver->conn, "SHOW deadlock_timeout");
-    bool is_short = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "20ms") == 0;
-
-    PQclear(r);
-    return is_short;
-}
-
-/* Only a superuser may, so it is the server's setting. */
-static void shorten_deadlock_timeout(struct stage *s)
-{
-    pg_do(s->pg, "ALTER SYSTEM SET deadlock_timeout = '20ms'");
-    pg_do(s->pg, "SELECT pg_reload_conf()");
-    cr_assert(wait_until(now_ms() + patience_ms(20000), has_short_timeout, s));
-}
-
-/*
- * The job holds user 7 and waits for 8. A rival holds 9 and waits for 7, and never looks for
- * deadlocks. Once 8 is free the job runs into 9 and finds the deadlock: it must give 7 back and
- * try again.
- */
-static int run_into_deadlock(struct stage *s, long long post)
-{
-    struct background job;
-    PGconn *holder = session_open(s);
-    PGconn *rival = session_open(s);
-
-    session_do(rival, "SET deadlock_timeout = '1h'; SET application_name = 'rival'");
-    session_do(rival, "BEGIN; UPDATE misago_users_user SET posts = posts WHERE id = 9");
-    session_do(holder, "BEGIN; UPDATE misago_users_user SET posts = posts WHERE id = 8");
-    background_start(&job, s->driver, REPLY, payload_of(post));
-    stage_wait_blocked(s, 1);
-    cr_assert(PQsendQuery(rival, "UPDATE misago_users_user SET posts = posts WHERE id = 7"));
-    cr_assert(wait_until(now_ms() + patience_ms(20000), is_rival_waiting, s));
-    session_do(holder, "ROLLBACK");
-    PGresult *r = PQgetResult(rival); /* the job gave way, by deadlock or by its lock_timeout */
-    cr_assert_eq(PQresultStatus(r), PGRES_COMMAND_OK, "%s", PQerrorMessage(rival));
-    PQclear(r);
-    cr_assert_null(PQgetResult(rival));
-    session_do(rival, "COMMIT");
-    int verdict = background_join(&job);
-    PQfinish(holder);
-    PQfinish(rival);
-    return verdict;
-}
-
 Test(notify, tries_again_within_the_run_after_a_deadlock)
 {
     struct stage *s = stage_start(V040, 40);
-    int verdict = JOBQ_SNOOZE;
     for (int user = 7; user <= 9; user++)
         stage_watch(s, 1, user, true);
     long long post = stage_reply(s, 1, 5);
+    char payload[64];
+    const struct deadlock users = {.type = REPLY,
+                                   .payload = payload,
+                                   .update = "misago_users_user SET posts = posts",
+                                   .first = 7};
 
-    shorten_deadlock_timeout(s);
-    for (int i = 0; verdict == JOBQ_SNOOZE && i < 10; i++)
-        verdict = run_into_deadlock(s, post);
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->driver->text);
-    cr_assert_str_eq(s->driver->result, "{\"notified\":3,\"mails\":3}");
+    snprintf(payload, sizeof(payload), "%s", payload_of(post));
+    int verdict = background_deadlock(s->handler, s->pg, &users);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", s->handler->text);
+    cr_assert_str_eq(s->handler->result, "{\"notified\":3,\"mails\":3}");
     stage_must_have_told(s, post, "7 8 9");
     stage_must_count_right(s);
     stage_stop(s);

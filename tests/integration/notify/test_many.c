@@ -32,10 +32,10 @@ static size_t statements_of(struct stage *s, const char *type, const char *paylo
     snprintf(trace, sizeof(trace), "%s/trace", tmp_dir());
     f = fopen(trace, "w");
     cr_assert_not_null(f);
-    PQtrace(s->driver->conn, f);
-    PQsetTraceFlags(s->driver->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
+    PQtrace(s->handler->conn, f);
+    PQsetTraceFlags(s->handler->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
     stage_must(s, type, payload, result);
-    PQuntrace(s->driver->conn);
+    PQuntrace(s->handler->conn);
     fclose(f);
     return count_statements(trace);
 }
@@ -57,7 +57,7 @@ static void tell_many(const char *version)
     n = statements_of(s, REPLY, payload, "{\"notified\":1800,\"mails\":1200}");
     cr_assert_leq(n, STATEMENTS_MAX, "%zu statements", n);
     cr_assert_geq(n, 8, "%zu statements: they are not all counted", n);
-    cr_assert_eq(s->driver->children, 1200);
+    cr_assert_eq(s->handler->child_count, 1200);
     stage_must_count_right(s);
     cr_assert_eq(pg_int(s->pg, "SELECT count(DISTINCT user_id)"
                                " FROM misago_notifications_notification"),

@@ -35,7 +35,7 @@ static void must_invite(struct stage *s, long long thread, const char *members, 
              members);
     snprintf(result, sizeof(result), "{\"notified\":%d,\"mails\":%d}", notified, mails);
     stage_must(s, PRIVATE, payload, result);
-    cr_assert_eq(s->driver->children, (size_t)mails);
+    cr_assert_eq(s->handler->child_count, (size_t)mails);
     stage_must_count_right(s);
 }
 
@@ -79,10 +79,10 @@ IN_BOTH(tells_members_as_they_have_chosen)
     must_invite(s, thread, "[7,8,9,10,11,12,13,14,999999]", 3, 2);
     stage_must_have_told(s, first_post(s, thread), "7 10 11");
     must_watch(s, thread, "7:true 10:true 11:false");
-    stage_must_child(s->driver, 0, "mail.private_thread",
+    stage_must_child(s->handler, 0, "mail.private_thread",
                      fmt("{\"thread_id\":%lld,\"user_id\":7,\"actor_id\":5}", thread),
                      fmt("mail.private_thread:%lld:7", thread));
-    stage_must_child(s->driver, 1, "mail.private_thread",
+    stage_must_child(s->handler, 1, "mail.private_thread",
                      fmt("{\"thread_id\":%lld,\"user_id\":10,\"actor_id\":5}", thread),
                      fmt("mail.private_thread:%lld:10", thread));
     cr_assert_eq(pg_int(s->pg,
@@ -164,14 +164,14 @@ IN_BOTH(ends_well_when_there_is_nobody_left)
     cr_assert_eq(stage_run(s, PRIVATE,
                            fmt("{\"actor_id\":999999,\"thread_id\":%lld,\"members\":[7]}", thread)),
                  JOBQ_DONE);
-    cr_assert_str_eq(s->driver->text, "user 999999 is gone: nobody was told");
+    cr_assert_str_eq(s->handler->text, "user 999999 is gone: nobody was told");
     stage_must_have_told(s, first_post(s, thread), "");
 
     const char *payload = "{\"actor_id\":5,\"thread_id\":999999,\"members\":[7]}";
     cr_assert_eq(stage_run(s, PRIVATE, payload), JOBQ_RETRY);
-    cr_assert_str_eq(s->driver->text, "thread 999999 is not there");
-    cr_assert_eq(s->driver->delay_ms, 5000);
-    s->driver->attempt = 4;
+    cr_assert_str_eq(s->handler->text, "thread 999999 is not there");
+    cr_assert_eq(s->handler->delay_ms, 5000);
+    s->handler->attempt = 4;
     cr_assert_eq(stage_run(s, PRIVATE, payload), JOBQ_DONE);
-    cr_assert_not_null(strstr(s->driver->log, "thread 999999 is not there"));
+    cr_assert_not_null(strstr(s->handler->log, "thread 999999 is not there"));
 }

@@ -8,9 +8,9 @@
 static void refuses(struct stage *s, const char *type, const char *payload, const char *text)
 {
     cr_assert_eq(stage_run(s, type, payload), JOBQ_DEAD, "%s took %s", type, payload);
-    cr_assert_not_null(strstr(s->driver->text, text), "%s %s said: %s", type, payload,
-                       s->driver->text);
-    cr_assert_eq(s->driver->children, 0);
+    cr_assert_not_null(strstr(s->handler->text, text), "%s %s said: %s", type, payload,
+                       s->handler->text);
+    cr_assert_eq(s->handler->child_count, 0);
 }
 
 Test(notify, names_the_field_that_is_wrong)
@@ -55,8 +55,8 @@ IN_BOTH(refuses_tables_it_does_not_know_until_they_are_mended)
 
     pg_do(s->pg, "ALTER TABLE misago_users_ban RENAME registration_only TO registration");
     cr_assert_eq(stage_notify(s, post), JOBQ_DEAD);
-    cr_assert_not_null(strstr(s->driver->text, "misago_users_ban.registration_only is missing"),
-                       "said: %s", s->driver->text);
+    cr_assert_not_null(strstr(s->handler->text, "misago_users_ban.registration_only is missing"),
+                       "said: %s", s->handler->text);
     pg_do(s->pg, "ALTER TABLE misago_users_ban RENAME registration TO registration_only");
     stage_must_notify(s, post, 1, 1);
 
@@ -81,9 +81,9 @@ Test(notify, refuses_a_database_that_is_no_forum)
 
 Test(notify, waits_for_a_connection_it_does_not_get)
 {
-    struct driver *d = driver_open(lib_path("jobq/notify.so"), NULL);
+    struct handler *h = handler_open("notify", NULL, NULL);
 
-    cr_assert_eq(driver_run(d, REPLY, "{\"post_id\":1}"), JOBQ_SNOOZE);
-    cr_assert_str_eq(d->text, "no connection to PostgreSQL");
-    driver_close(d);
+    cr_assert_eq(handler_run(h, REPLY, "{\"post_id\":1}"), JOBQ_SNOOZE);
+    cr_assert_str_eq(h->text, "no connection to PostgreSQL");
+    handler_close(h);
 }

@@ -17,14 +17,14 @@ IN_BOTH(tells_each_watcher_once)
 
     stage_must_notify(s, post, 3, 2);
     stage_must_have_told(s, post, "7 8 9");
-    stage_must_child(s->driver, 0, "mail.reply",
+    stage_must_child(s->handler, 0, "mail.reply",
                      fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, by_mail),
                      fmt("mail.reply:%lld:7", post));
     stage_must_child(
-        s->driver, 1, "mail.reply",
+        s->handler, 1, "mail.reply",
         fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":9}", post, also_by_mail),
         fmt("mail.reply:%lld:9", post));
-    cr_assert_str_empty(s->driver->child_queue[0]);
+    cr_assert_str_empty(s->handler->children[0].queue);
     cr_assert_eq(pg_int(s->pg,
                         "SELECT count(*) FROM misago_notifications_notification n"
                         " JOIN misago_threads_post p ON p.id = n.post_id"
@@ -48,7 +48,7 @@ IN_BOTH(tells_nobody_twice_and_names_the_unread_again)
     stage_must_notify(s, post, 0, 2);
     stage_read(s, 1, 8);
     stage_must_notify(s, post, 0, 1);
-    stage_must_child(s->driver, 0, "mail.reply",
+    stage_must_child(s->handler, 0, "mail.reply",
                      fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, watch),
                      fmt("mail.reply:%lld:7", post));
     stage_must_have_told(s, post, "7 8");
@@ -75,7 +75,7 @@ IN_BOTH(tells_the_others_once_the_post_is_approved)
     pg_do(s->pg, "UPDATE misago_threads_post SET is_unapproved = false WHERE id = %lld", post);
     stage_must_notify(s, post, 2, 1);
     stage_must_have_told(s, post, "7 8 9");
-    stage_must_child(s->driver, 0, "mail.reply",
+    stage_must_child(s->handler, 0, "mail.reply",
                      fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":8}", post, by_mail),
                      fmt("mail.reply:%lld:8", post));
 }
@@ -91,7 +91,7 @@ IN_BOTH(sends_mail_if_any_of_several_watches_asks_for_it)
     long long post = stage_reply(s, 1, 5);
 
     stage_must_notify(s, post, 1, 1);
-    stage_must_child(s->driver, 0, "mail.reply",
+    stage_must_child(s->handler, 0, "mail.reply",
                      fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, unread),
                      fmt("mail.reply:%lld:7", post));
 }
@@ -162,7 +162,7 @@ IN_BOTH(sends_one_mail_to_who_watches_twice)
     long long post = stage_reply(s, 1, 5);
 
     stage_must_notify(s, post, 2, 1);
-    stage_must_child(s->driver, 0, "mail.reply",
+    stage_must_child(s->handler, 0, "mail.reply",
                      fmt("{\"post_id\":%lld,\"watched_id\":%lld,\"user_id\":7}", post, by_mail),
                      fmt("mail.reply:%lld:7", post));
     stage_must_have_told(s, post, "7 8");
@@ -173,9 +173,10 @@ IN_BOTH(enqueues_mails_where_the_configuration_says)
     static const char *const config[] = {"mail.from", "x", "mail.queue", "post-office", NULL};
     stage_watch(s, 1, 7, true);
 
-    s->driver->config = config;
+    handler_close(s->handler);
+    s->handler = stage_handler(s->pg, config);
     stage_must_notify(s, stage_reply(s, 1, 5), 1, 1);
-    cr_assert_str_eq(s->driver->child_queue[0], "post-office");
+    cr_assert_str_eq(s->handler->children[0].queue, "post-office");
 }
 
 IN_BOTH(skips_who_is_banned_or_inactive)
@@ -238,19 +239,19 @@ IN_BOTH(tells_only_members_of_a_reply_in_a_private_thread)
 IN_BOTH(waits_a_little_for_a_post_and_then_gives_up_well)
 {
     for (uint32_t attempt = 1; attempt <= 3; attempt++) {
-        s->driver->attempt = attempt;
+        s->handler->attempt = attempt;
         cr_assert_eq(stage_notify(s, 999999), JOBQ_RETRY);
-        cr_assert_str_eq(s->driver->text, "post 999999 is not there");
-        cr_assert_eq(s->driver->delay_ms, 5000);
-        cr_assert_str_empty(s->driver->log);
+        cr_assert_str_eq(s->handler->text, "post 999999 is not there");
+        cr_assert_eq(s->handler->delay_ms, 5000);
+        cr_assert_str_empty(s->handler->log);
     }
-    s->driver->attempt = 4;
+    s->handler->attempt = 4;
     cr_assert_eq(stage_notify(s, 999999), JOBQ_DONE);
-    cr_assert_str_eq(s->driver->text, "post 999999 is not there");
-    cr_assert_not_null(strstr(s->driver->log, "post 999999 is not there"));
+    cr_assert_str_eq(s->handler->text, "post 999999 is not there");
+    cr_assert_not_null(strstr(s->handler->log, "post 999999 is not there"));
 
     /* The last attempt is no failure either. */
-    s->driver->attempt = s->driver->max_attempts = 1;
+    s->handler->attempt = s->handler->max_attempts = 1;
     cr_assert_eq(stage_notify(s, 999999), JOBQ_DONE);
     /* Ids beyond the forum's are just not there. */
     cr_assert_eq(stage_notify(s, 9223372036854775807LL), JOBQ_DONE);

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "tests/integration/recipients/judge.h"
+#include "tests/support/fixture.h"
+#include "tests/support/session.h"
 #include "tests/support/support.h"
 
 /*
@@ -263,16 +265,6 @@ static const struct rule rules_of_040[] = {
     {NULL, NULL},
 };
 
-static void session_do(PGconn *conn, const char *sql)
-{
-    PGresult *r = PQexec(conn, sql);
-
-    if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK) {
-        fail_test("%s: %s", sql, PQerrorMessage(conn));
-    }
-    PQclear(r);
-}
-
 static void check(PGconn *conn, const struct rule *rules)
 {
     for (; rules->change; rules++) {
@@ -282,7 +274,7 @@ static void check(PGconn *conn, const struct rule *rules)
         const char *said = "";
 
         session_do(conn, "BEGIN");
-        session_do(conn, rules->change);
+        session_do(conn, "%s", rules->change);
         j = judge_open(conn);
         session_do(conn, "ROLLBACK");
         told = judge_post(j, 9001, &count);
@@ -301,27 +293,14 @@ static void check(PGconn *conn, const struct rule *rules)
 static void check_version(const char *version, const char *scene, const struct rule *rules)
 {
     struct postgres *pg = postgres_start(false);
-    const char *const load[] = {source_path("contrib/forum/fixture/load.sh"),
-                                pg->conninfo,
-                                "--threads",
-                                "20",
-                                "--posts",
-                                "100",
-                                "--users",
-                                "10",
-                                "--version",
-                                version,
-                                NULL};
-    char *out = NULL;
-    PGconn *conn;
 
-    cr_assert_eq(run_command(&out, NULL, load), 0, "%s", out);
-    free(out);
-    conn = PQconnectdb(pg->conninfo);
-    session_do(conn,
-               "SET session_replication_role = replica"); /* what refers to what is gone may stay */
-    session_do(conn, scene_both);
-    session_do(conn, scene);
+    fixture_load(pg,
+                 &(struct fixture){.version = version, .threads = 20, .posts = 100, .users = 10});
+    PGconn *conn = session_open(pg);
+    /* what refers to what is gone may stay */
+    session_do(conn, "SET session_replication_role = replica");
+    session_do(conn, "%s", scene_both);
+    session_do(conn, "%s", scene);
     check(conn, rules_of_both);
     check(conn, rules);
     PQfinish(conn);

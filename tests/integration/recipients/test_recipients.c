@@ -11,12 +11,13 @@
 #include <string.h>
 
 #include "tests/integration/recipients/judge.h"
-#include "tests/integration/recount/driver.h"
+#include "tests/support/fixture.h"
+#include "tests/support/handler.h"
 #include "tests/support/support.h"
 
 struct scene {
     struct postgres *pg;
-    struct driver *driver;
+    struct handler *handler;
     struct judge *judge;
     PGresult *watches; /* id, user; ascending by id */
     long long told, mailed;
@@ -25,28 +26,17 @@ struct scene {
 static struct scene open_scene(const char *version)
 {
     struct scene s = {.pg = postgres_start(false)};
-    const char *const load[] = {source_path("contrib/forum/fixture/load.sh"),
-                                s.pg->conninfo,
-                                "--threads",
-                                "120",
-                                "--posts",
-                                "900",
-                                "--users",
-                                "220",
-                                "--seed",
-                                fmt("%llu", (unsigned long long)test_seed(1) % 1000000),
-                                "--version",
-                                version,
-                                NULL};
-    char *out = NULL;
 
-    cr_assert_eq(run_command(&out, NULL, load), 0, "%s", out);
-    free(out);
+    fixture_load(s.pg, &(struct fixture){.version = version,
+                                         .threads = 120,
+                                         .posts = 900,
+                                         .users = 220,
+                                         .seed = test_seed(1) % 1000000});
     pg_do(s.pg, "TRUNCATE misago_notifications_notification;"
                 "UPDATE misago_users_user SET unread_notifications = 0");
-    s.driver = driver_open(lib_path("jobq/notify.so"), s.pg->conninfo);
-    s.judge = judge_open(s.driver->conn);
-    s.watches = PQexec(s.driver->conn,
+    s.handler = handler_open("notify", s.pg->conninfo, NULL);
+    s.judge = judge_open(s.handler->conn);
+    s.watches = PQexec(s.handler->conn,
                        "SELECT id, user_id FROM misago_notifications_watchedthread ORDER BY id");
     cr_assert_eq(PQresultStatus(s.watches), PGRES_TUPLES_OK);
     return s;
@@ -56,7 +46,7 @@ static void close_scene(struct scene *s)
 {
     PQclear(s->watches);
     judge_close(s->judge);
-    driver_close(s->driver);
+    handler_close(s->handler);
     postgres_stop(s->pg);
 }
 
@@ -90,23 +80,23 @@ static int compare_ids(const void *a, const void *b)
 /* Users the last run enqueued a mail for, ascending. */
 static size_t mailed_users(const struct scene *s, long long post, long long *users)
 {
-    for (size_t i = 0; i < s->driver->children; i++) {
-        json_t *payload = json_loads(s->driver->child_payload[i], 0, NULL);
+    for (size_t i = 0; i < s->handler->child_count; i++) {
+        json_t *payload = json_loads(s->handler->children[i].payload, 0, NULL);
 
-        cr_assert_str_eq(s->driver->child_type[i], "mail.reply");
+        cr_assert_str_eq(s->handler->children[i].type, "mail.reply");
         cr_assert_eq(json_integer_value(json_object_get(payload, "post_id")), post);
         users[i] = user_of_watch(s, json_integer_value(json_object_get(payload, "watched_id")));
         json_decref(payload);
     }
-    qsort(users, s->driver->children, sizeof(*users), compare_ids);
-    return s->driver->children;
+    qsort(users, s->handler->child_count, sizeof(*users), compare_ids);
+    return s->handler->child_count;
 }
 
 static void judge_run(struct scene *s, long long post)
 {
-    static long long mailed[DRIVER_CHILDREN_MAX];
+    long long *mailed = calloc(s->handler->child_count + 1, sizeof(*mailed));
     const char *const params[] = {fmt("%lld", post)};
-    PGresult *r = PQexecParams(s->driver->conn,
+    PGresult *r = PQexecParams(s->handler->conn,
                                "SELECT user_id FROM misago_notifications_notification"
                                " WHERE post_id = $1 ORDER BY user_id",
                                1, NULL, params, NULL, NULL, 0);
@@ -134,6 +124,7 @@ static void judge_run(struct scene *s, long long post)
     cr_assert_eq(mails, expected_mails, "post %lld: %zu mails, not %zu", post, mails,
                  expected_mails);
     PQclear(r);
+    free(mailed);
     s->told += (long long)count;
     s->mailed += (long long)mails;
 }
@@ -146,9 +137,9 @@ static void all_posts(const char *version)
 
     cr_assert_gt(count, 800);
     for (size_t i = 0; i < count; i++) {
-        int verdict = driver_run(s.driver, "notify.reply", fmt("{\"post_id\":%lld}", posts[i]));
+        int verdict = handler_run(s.handler, "notify.reply", fmt("{\"post_id\":%lld}", posts[i]));
 
-        cr_assert_eq(verdict, JOBQ_DONE, "post %lld: %s", posts[i], s.driver->text);
+        cr_assert_eq(verdict, JOBQ_DONE, "post %lld: %s", posts[i], s.handler->text);
         judge_run(&s, posts[i]);
     }
     cr_assert_gt(s.told, 2000, "hardly anybody was told: %lld", s.told);

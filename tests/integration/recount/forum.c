@@ -2,24 +2,23 @@
 /* forum: see forum.h. */
 #include "tests/integration/recount/forum.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIXTURE "contrib/forum/fixture/"
 
-/* The module may do what contrib/postgres grants its role, and nothing else. The server's own user
- * is named like their schema, where its new tables would end up. */
+/* The module may do what contrib/postgres grants its role, and nothing else. */
 static struct forum *open_forum(struct forum *f)
 {
-    pg_do(f->pg, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
-    pg_load(f->pg, source_path("contrib/postgres/roles.sql"));
-    if (f->version != NULL)
-        pg_load(f->pg, source_path(fmt("contrib/postgres/grants/recount-%s.sql", f->version)));
-    f->driver = driver_open(lib_path("jobq/recount.so"),
-                            fmt("%s user=jobq_worker application_name=driver", f->pg->conninfo));
+    fixture_grant(f->pg, "recount", f->version);
+    f->handler = handler_open("recount", fmt("%s user=jobq_worker", f->pg->conninfo), NULL);
     return f;
+}
+
+struct handler *recount_alone(void)
+{
+    return handler_open("recount", NULL, NULL);
 }
 
 static struct forum *start_server(void)
@@ -41,24 +40,9 @@ struct forum *forum_start_empty(void)
 struct forum *forum_start(const char *version)
 {
     struct forum *f = start_server();
-    const char *const argv[] = { source_path(FIXTURE "load.sh"),
-                                 f->pg->conninfo,
-                                 "--threads",
-                                 "600",
-                                 "--posts",
-                                 "4000",
-                                 "--users",
-                                 "450",
-                                 "--version",
-                                 version,
-                                 NULL };
-    char *out = NULL;
-    int status = run_command(&out, NULL, argv);
 
-    if (status != 0) {
-        fail_test("load.sh: exit %d: %s", status, out);
-    }
-    free(out);
+    fixture_load(
+        f->pg, &(struct fixture){.version = version, .threads = 600, .posts = 4000, .users = 450});
     f->is_040 = strcmp(version, V040) == 0;
     f->version = version;
     return open_forum(f);
@@ -66,7 +50,7 @@ struct forum *forum_start(const char *version)
 
 void forum_stop(struct forum *f)
 {
-    driver_close(f->driver);
+    handler_close(f->handler);
     postgres_stop(f->pg);
     free(f);
 }
@@ -132,86 +116,49 @@ char *forum_row_versions(struct forum *f)
                          " SELECT 'u' || ctid || xmin FROM misago_users_user) x");
 }
 
-PGconn *session_open(struct forum *f)
+struct counted counted(const struct handler *h)
 {
-    PGconn *conn = PQconnectdb(f->pg->conninfo);
+    struct counted c;
 
-    if (PQstatus(conn) != CONNECTION_OK) {
-        fail_test("connect: %s", PQerrorMessage(conn));
+    if (sscanf(h->result, "{\"checked\":%lld,\"changed\":%lld}", &c.checked, &c.changed) != 2) {
+        c = (struct counted){-1, -1};
     }
-    return conn;
+    return c;
 }
 
-void session_do(PGconn *conn, const char *sql)
+int run_chain(struct handler *h, const char *type, const char *payload, struct counted *sum,
+              size_t *runs)
 {
-    PGresult *r = PQexec(conn, sql);
-    ExecStatusType status = PQresultStatus(r);
-
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        fail_test("%s: %s", sql, PQerrorMessage(conn));
-    }
-    PQclear(r);
-}
-
-static atomic_int over; /* runs that came to an end and were not joined yet */
-
-static void *run_background(void *ctx)
-{
-    struct background *b = ctx;
-
-    b->verdict = driver_run(b->driver, b->type, b->payload);
-    atomic_fetch_add(&over, 1);
-    return NULL;
-}
-
-int background_over(void)
-{
-    return atomic_load(&over);
-}
-
-void background_start(struct background *b, struct forum *f, const char *type, const char *payload)
-{
-    *b = (struct background){ .driver = f->driver, .type = type, .payload = payload };
-    if (pthread_create(&b->thread, NULL, run_background, b) != 0) {
-        fail_test("no thread");
-    }
-}
-
-int background_join(struct background *b)
-{
-    pthread_join(b->thread, NULL);
-    atomic_fetch_sub(&over, 1);
-    return b->verdict;
-}
-
-static bool is_blocked(void *ctx)
-{
-    struct forum *f = ctx;
-
-    return background_over() > 0 ||
-           pg_int(f->pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'driver'"
-                         " AND wait_event_type = 'Lock'") > 0;
-}
-
-void forum_wait_blocked(struct forum *f)
-{
-    if (!wait_until(now_ms() + patience_ms(20000), is_blocked, f)) {
-        fail_test("the job never waited for a lock");
+    *sum = (struct counted){0, 0};
+    *runs = 0;
+    for (;;) {
+        int verdict = handler_run(h, type, payload);
+        ++*runs;
+        if (verdict != JOBQ_DONE) {
+            return verdict;
+        }
+        sum->checked += counted(h).checked;
+        sum->changed += counted(h).changed;
+        if (h->child_count == 0) {
+            return verdict;
+        }
+        type = h->children[0].type;
+        payload = h->children[0].payload;
     }
 }
 
 void must_recount_all(struct forum *f, const char *kind, long long checked, long long changed,
                       size_t runs)
 {
-    long long c = 0;
-    long long m = 0;
+    struct counted sum;
     size_t n = 0;
-    int verdict =
-        driver_run_chain(f->driver, RECOUNT_ALL, fmt("{\"kind\":\"%s\"}", kind), &c, &m, &n);
+    int verdict = run_chain(f->handler, RECOUNT_ALL, fmt("{\"kind\":\"%s\"}", kind), &sum, &n);
 
-    if (verdict != JOBQ_DONE || c != checked || m != changed || (runs > 0 && n != runs)) {
+    if (verdict != JOBQ_DONE || sum.checked != checked || sum.changed != changed ||
+        (runs > 0 && n != runs)) {
         fail_test("recount_all %s: verdict %d (%s), checked %lld not %lld, changed %lld not %lld, "
                   "%zu runs not %zu",
-                  kind, verdict, f->driver->text, c, checked, m, changed, n, runs);
+                  kind, verdict, f->handler->text, sum.checked, checked, sum.changed, changed, n,
+                  runs);
     }
 }

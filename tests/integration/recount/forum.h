@@ -7,18 +7,15 @@
 #ifndef TESTS_INTEGRATION_RECOUNT_FORUM_H
 #define TESTS_INTEGRATION_RECOUNT_FORUM_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <pthread.h>
-
-#include <libpq-fe.h>
-
-#include "tests/integration/recount/driver.h"
+#include "tests/support/background.h"
+#include "tests/support/fixture.h"
+#include "tests/support/handler.h"
+#include "tests/support/session.h"
 #include "tests/support/support.h"
-
-#define V039 "0.39"
-#define V040 "0.40"
 
 /* Those of the fixture, whatever its size. */
 #define CATEGORIES 19
@@ -28,7 +25,7 @@
 
 struct forum {
     struct postgres *pg;
-    struct driver *driver;
+    struct handler *handler;
     const char *version; /* NULL: there is no forum */
     bool is_040;
 };
@@ -38,6 +35,8 @@ struct forum *forum_start_empty(void);
 /* 600 threads, 4000 posts, 450 users: more than a chunk of threads and of users. */
 struct forum *forum_start(const char *version);
 void forum_stop(struct forum *f);
+/* The module alone: the host has no database to give. */
+struct handler *recount_alone(void);
 
 /* psql -f of contrib/forum/fixture/FILE; fails the test when it fails. */
 void forum_load(struct forum *f, const char *file);
@@ -55,24 +54,15 @@ long long forum_changed_rows(struct forum *f);
    */
 char *forum_row_versions(struct forum *f);
 
-/* Another connection; fails the test when a statement fails. */
-PGconn *session_open(struct forum *f);
-void session_do(PGconn *conn, const char *sql);
-
-/* driver_run() on a thread of its own. */
-struct background {
-    struct driver *driver;
-    const char *type;
-    const char *payload;
-    pthread_t thread;
-    int verdict;
+/* What the result of the last run says; both -1 without one. */
+struct counted {
+    long long checked, changed;
 };
-void background_start(struct background *b, struct forum *f, const char *type, const char *payload);
-int background_join(struct background *b);
-int background_over(void); /* how many came to an end and were not joined yet */
-/* Waits until the driver's statement waits for a lock, or has waited too long and given up. */
-void forum_wait_blocked(struct forum *f);
-
+struct counted counted(const struct handler *h);
+/* Runs the job, then its child, and so on; stops at the first verdict that is not DONE. Sums up
+   what they counted. */
+int run_chain(struct handler *h, const char *type, const char *payload, struct counted *sum,
+              size_t *runs);
 /* Runs to the end of the chain; fails the test unless DONE with these sums and this many runs (0:
    any). */
 void must_recount_all(struct forum *f, const char *kind, long long checked, long long changed,

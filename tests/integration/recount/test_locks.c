@@ -51,19 +51,15 @@ static struct forum *start(void)
 static void run_during_reply(struct forum *f, const char *type, const char *payload,
                              long long checked, long long changed)
 {
-    struct background job;
-    PGconn *forum = session_open(f);
+    PGconn *forum = session_open(f->pg);
 
     reply(forum);
-    background_start(&job, f, type, payload);
-    forum_wait_blocked(f);
-    session_do(forum, "COMMIT");
-    int verdict = background_join(&job);
+    int verdict = background_beside(forum, f->handler, f->pg, type, payload);
     if (verdict == JOBQ_SNOOZE) /* a machine too slow for its lock_timeout */
-        verdict = driver_run(f->driver, type, payload);
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", f->driver->text);
-    cr_assert_eq(f->driver->checked, checked);
-    cr_assert_eq(f->driver->changed, changed);
+        verdict = handler_run(f->handler, type, payload);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", f->handler->text);
+    cr_assert_eq(counted(f->handler).checked, checked);
+    cr_assert_eq(counted(f->handler).changed, changed);
     forum_must_be_right(f);
     PQfinish(forum);
 }
@@ -116,7 +112,7 @@ Test(recount, counts_the_reply_it_waited_for_of_a_user)
 Test(recount, does_not_wait_for_categories_that_are_right)
 {
     struct forum *f = start();
-    PGconn *forum = session_open(f);
+    PGconn *forum = session_open(f->pg);
 
     session_do(forum, "BEGIN");
     session_do(forum, "UPDATE misago_categories_category SET name = name || '!'");
@@ -129,7 +125,7 @@ Test(recount, does_not_wait_for_categories_that_are_right)
 Test(recount, does_not_keep_the_forum_from_adding_posts)
 {
     struct forum *f = start();
-    PGconn *forum = session_open(f);
+    PGconn *forum = session_open(f->pg);
 
     /* the forum holds the lock that an INSERT of a post takes on its thread, category and author
        */
@@ -146,15 +142,15 @@ Test(recount, does_not_keep_the_forum_from_adding_posts)
 Test(recount, snoozes_when_a_row_stays_locked)
 {
     struct forum *f = start();
-    PGconn *forum = session_open(f);
+    PGconn *forum = session_open(f->pg);
 
     pg_do(f->pg, "UPDATE misago_threads_thread SET replies = replies + 1 WHERE id IN (10, 91)");
     session_do(forum, "BEGIN");
     session_do(forum, "UPDATE misago_threads_thread SET title = title WHERE id = 91");
-    cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
-    cr_assert_not_null(strstr(f->driver->text, "(55P03)"), "said: %s", f->driver->text);
-    cr_assert_str_empty(f->driver->result);
-    cr_assert_eq(f->driver->children, 0);
+    cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
+    cr_assert_not_null(strstr(f->handler->text, "(55P03)"), "said: %s", f->handler->text);
+    cr_assert_str_empty(f->handler->result);
+    cr_assert_eq(f->handler->child_count, 0);
     session_do(forum, "COMMIT");
     must_recount_all(f, "threads", 600, 2, 2);
     forum_must_be_right(f);
@@ -166,84 +162,29 @@ Test(recount, leaves_the_settings_of_the_connection_as_they_were)
 {
     struct forum *f = start();
     const char *sql = "SELECT current_setting('lock_timeout') || current_setting('jit')";
-    PGresult *before = PQexec(f->driver->conn, sql);
+    PGresult *before = PQexec(f->handler->conn, sql);
 
+    f->handler->keep_session = true; /* or what the run left behind would be discarded */
     must_recount_all(f, "threads", 600, 0, 2);
-    PGresult *after = PQexec(f->driver->conn, sql);
+    PGresult *after = PQexec(f->handler->conn, sql);
     cr_assert_str_eq(PQgetvalue(before, 0, 0), PQgetvalue(after, 0, 0));
     PQclear(before);
     PQclear(after);
     forum_stop(f);
 }
 
-static bool is_waiting(void *ctx)
-{
-    return background_over() > 0 ||
-           pg_int(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rival'"
-                       " AND wait_event_type = 'Lock'") > 0;
-}
-
-/*
- * The job holds thread 1 and waits for 2. A rival holds 3 and waits for 1, and never looks for
- * deadlocks. Once 2 is free the job runs into 3 and finds the deadlock: it must give 1 back and
- * try again.
- */
-static int run_into_deadlock(struct forum *f)
-{
-    struct background job;
-    PGconn *holder = session_open(f);
-    PGconn *rival = session_open(f);
-
-    session_do(rival, "SET deadlock_timeout = '1h'; SET application_name = 'rival'");
-    session_do(rival, "BEGIN; UPDATE misago_threads_thread SET title = title WHERE id = 3");
-    session_do(holder, "BEGIN; UPDATE misago_threads_thread SET title = title WHERE id = 2");
-    background_start(&job, f, RECOUNT, "{\"kind\":\"threads\",\"ids\":[1,2,3]}");
-    forum_wait_blocked(f);
-    cr_assert(PQsendQuery(rival, "UPDATE misago_threads_thread SET title = title WHERE id = 1"));
-    cr_assert(wait_until(now_ms() + patience_ms(20000), is_waiting, f->pg));
-    session_do(holder, "ROLLBACK");
-    PGresult *r = PQgetResult(rival); /* the job gave way, by deadlock or by its lock_timeout */
-    cr_assert_eq(PQresultStatus(r), PGRES_COMMAND_OK, "%s", PQerrorMessage(rival));
-    PQclear(r);
-    cr_assert_null(PQgetResult(rival));
-    session_do(rival, "COMMIT");
-    int verdict = background_join(&job);
-    PQfinish(holder);
-    PQfinish(rival);
-    return verdict;
-}
-
-static bool has_short_timeout(void *ctx)
-{
-    PGresult *r = PQexec(((struct forum *)ctx)->driver->conn, "SHOW deadlock_timeout");
-    bool is_short = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "20ms") == 0;
-
-    PQclear(r);
-    return is_short;
-}
-
-/* Only a superuser may, so it is the server's setting. */
-static void shorten_deadlock_timeout(struct forum *f)
-{
-    pg_do(f->pg, "ALTER SYSTEM SET deadlock_timeout = '20ms'");
-    pg_do(f->pg, "SELECT pg_reload_conf()");
-    cr_assert(wait_until(now_ms() + patience_ms(20000), has_short_timeout, f));
-}
-
 Test(recount, tries_again_within_the_run_after_a_deadlock)
 {
     struct forum *f = start();
-    int verdict = JOBQ_SNOOZE;
+    const struct deadlock threads = {.type = RECOUNT,
+                                     .payload = "{\"kind\":\"threads\",\"ids\":[1,2,3]}",
+                                     .update = "misago_threads_thread SET title = title",
+                                     .first = 1};
 
     pg_do(f->pg, "UPDATE misago_threads_thread SET replies = replies + 1 WHERE id <= 3");
-    shorten_deadlock_timeout(f);
-    /* on a machine too slow to set the scene within the job's lock_timeout it ends in SNOOZE: set
-     * it again */
-    for (int i = 0; verdict == JOBQ_SNOOZE && i < 10; i++) {
-        verdict = run_into_deadlock(f);
-    }
-    cr_assert_eq(verdict, JOBQ_DONE, "%s", f->driver->text);
-    cr_assert_eq(f->driver->changed, 3);
+    int verdict = background_deadlock(f->handler, f->pg, &threads);
+    cr_assert_eq(verdict, JOBQ_DONE, "%s", f->handler->text);
+    cr_assert_eq(counted(f->handler).changed, 3);
     forum_must_be_right(f);
     forum_stop(f);
 }

@@ -50,8 +50,8 @@ static void name_guests(const char *version)
               guests[i].stored_slug, id);
     }
     for (int run = 0; run < 2; run++) {
-        cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_DONE);
-        cr_assert(run == 0 ? f->driver->changed > 0 : f->driver->changed == 0);
+        cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_DONE);
+        cr_assert(run == 0 ? counted(f->handler).changed > 0 : counted(f->handler).changed == 0);
         for (size_t i = 0; i < GUESTS; i++) {
             char *is =
                 pg_str(f->pg,
@@ -91,9 +91,9 @@ static void rename_user(const char *version, const char *expected)
     pg_do(
         f->pg,
         "UPDATE misago_users_user SET username = 'Renamed.One', slug = 'renamed-one' WHERE id = 9");
-    cr_assert_eq(driver_run(f->driver, RECOUNT, fmt("{\"kind\":\"threads\",\"ids\":[%lld]}", id)),
+    cr_assert_eq(handler_run(f->handler, RECOUNT, fmt("{\"kind\":\"threads\",\"ids\":[%lld]}", id)),
                  JOBQ_DONE);
-    cr_assert_eq(f->driver->changed, 1);
+    cr_assert_eq(counted(f->handler).changed, 1);
     char *is = pg_str(
         f->pg,
         "SELECT starter_name || '|' || starter_slug FROM misago_threads_thread WHERE id = %lld",

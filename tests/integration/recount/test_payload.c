@@ -44,29 +44,23 @@ static const struct {
     { RECOUNT_ALL, "{\"kind\":\"threads\",\"ids\":[1]}", "ids: this type has no such field" },
 };
 
-/* No database: a payload is judged before one is asked for. */
-static struct driver *open_alone(void)
-{
-    return driver_open(lib_path("jobq/recount.so"), NULL);
-}
-
 Test(recount, refuses_bad_payloads_and_names_the_field)
 {
-    struct driver *d = open_alone();
+    struct handler *h = recount_alone();
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        cr_assert_eq(driver_run(d, bad[i].type, bad[i].payload), JOBQ_DEAD, "%s", bad[i].payload);
-        cr_assert_eq(strncmp(d->text, bad[i].text, strlen(bad[i].text)), 0, "%s gave: %s",
-                     bad[i].payload, d->text);
-        cr_assert_str_empty(d->result);
-        cr_assert_eq(d->children, 0);
+        cr_assert_eq(handler_run(h, bad[i].type, bad[i].payload), JOBQ_DEAD, "%s", bad[i].payload);
+        cr_assert_eq(strncmp(h->text, bad[i].text, strlen(bad[i].text)), 0, "%s gave: %s",
+                     bad[i].payload, h->text);
+        cr_assert_str_empty(h->result);
+        cr_assert_eq(h->child_count, 0);
     }
-    driver_close(d);
+    handler_close(h);
 }
 
 Test(recount, takes_a_thousand_ids_and_not_one_more)
 {
-    struct driver *d = open_alone();
+    struct handler *h = recount_alone();
     char payload[16384] = "{\"kind\":\"threads\",\"ids\":[1";
     size_t at = strlen(payload);
 
@@ -74,16 +68,16 @@ Test(recount, takes_a_thousand_ids_and_not_one_more)
         at += (size_t)snprintf(payload + at, sizeof(payload) - at, ",%d", i);
     }
     snprintf(payload + at, sizeof(payload) - at, "]}");
-    cr_assert_eq(driver_run(d, RECOUNT, payload), JOBQ_SNOOZE, "good, but there is no database");
+    cr_assert_eq(handler_run(h, RECOUNT, payload), JOBQ_SNOOZE, "good, but there is no database");
     snprintf(payload + at, sizeof(payload) - at, ",5]}");
-    cr_assert_eq(driver_run(d, RECOUNT, payload), JOBQ_DEAD);
-    cr_assert_str_eq(d->text, "ids: holds 1001 ids, at most 1000 are taken by one job");
-    driver_close(d);
+    cr_assert_eq(handler_run(h, RECOUNT, payload), JOBQ_DEAD);
+    cr_assert_str_eq(h->text, "ids: holds 1001 ids, at most 1000 are taken by one job");
+    handler_close(h);
 }
 
 Test(recount, cuts_a_long_field_name_between_characters)
 {
-    struct driver *d = open_alone();
+    struct handler *h = recount_alone();
     char payload[1024] = "{\"kind\":\"threads\",\"";
     size_t at = strlen(payload);
 
@@ -91,9 +85,9 @@ Test(recount, cuts_a_long_field_name_between_characters)
         at += (size_t)snprintf(payload + at, sizeof(payload) - at, "é");
     }
     snprintf(payload + at, sizeof(payload) - at, "\":1}");
-    cr_assert_eq(driver_run(d, RECOUNT_ALL, payload), JOBQ_DEAD);
-    size_t len = strlen(d->text);
+    cr_assert_eq(handler_run(h, RECOUNT_ALL, payload), JOBQ_DEAD);
+    size_t len = strlen(h->text);
     cr_assert_eq(len % 2, 0, "half an é is left");
-    cr_assert_str_eq(d->text + len - 2, "é");
-    driver_close(d);
+    cr_assert_str_eq(h->text + len - 2, "é");
+    handler_close(h);
 }

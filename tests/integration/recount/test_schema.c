@@ -9,9 +9,9 @@
 
 static void must_refuse(struct forum *f, const char *text)
 {
-    cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_DEAD);
-    cr_assert_not_null(strstr(f->driver->text, text), "said: %s", f->driver->text);
-    cr_assert_str_empty(f->driver->result);
+    cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_DEAD);
+    cr_assert_not_null(strstr(f->handler->text, text), "said: %s", f->handler->text);
+    cr_assert_str_empty(f->handler->result);
 }
 
 Test(recount, refuses_a_database_that_is_no_forum)
@@ -49,8 +49,8 @@ Test(recount, looks_again_after_the_forum_was_upgraded)
     must_recount_all(f, "threads", 600, 0, 2);
     forum_load(f, "upgrade-0.40.sql");
     pg_load(f->pg, source_path("contrib/postgres/grants/recount-0.40.sql"));
-    cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
-    cr_assert_not_null(strstr(f->driver->text, "(42703)"), "said: %s", f->driver->text);
+    cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
+    cr_assert_not_null(strstr(f->handler->text, "(42703)"), "said: %s", f->handler->text);
     pg_do(f->pg, "UPDATE misago_threads_thread SET replies = replies + 1 WHERE id = 12");
     must_recount_all(f, "threads", 600, 1, 2);
     must_recount_all(f, "categories", CATEGORIES, 0, 1);
@@ -61,16 +61,16 @@ Test(recount, looks_again_after_the_forum_was_upgraded)
 
 Test(recount, snoozes_without_a_database_and_when_it_went_away)
 {
-    struct driver *alone = driver_open(lib_path("jobq/recount.so"), NULL);
+    struct handler *alone = recount_alone();
 
-    cr_assert_eq(driver_run(alone, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
+    cr_assert_eq(handler_run(alone, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
     cr_assert_str_eq(alone->text, "no connection to PostgreSQL");
-    driver_close(alone);
+    handler_close(alone);
 
     struct forum *f = forum_start_empty();
     postgres_kill(f->pg);
-    cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
-    cr_assert_eq(strncmp(f->driver->text, "PostgreSQL: ", 12), 0, "said: %s", f->driver->text);
+    cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
+    cr_assert_eq(strncmp(f->handler->text, "PostgreSQL: ", 12), 0, "said: %s", f->handler->text);
     forum_stop(f);
 }
 
@@ -78,9 +78,9 @@ Test(recount, snoozes_on_a_database_that_is_read_only)
 {
     struct forum *f = forum_start(V039);
 
-    session_do(f->driver->conn, "SET default_transaction_read_only = on");
-    cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
-    cr_assert_not_null(strstr(f->driver->text, "(25006)"), "said: %s", f->driver->text);
+    session_do(f->handler->conn, "SET default_transaction_read_only = on");
+    cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_SNOOZE);
+    cr_assert_not_null(strstr(f->handler->text, "(25006)"), "said: %s", f->handler->text);
     forum_stop(f);
 }
 
@@ -90,8 +90,8 @@ Test(recount, retries_on_what_it_may_not_touch)
 
     pg_do(f->pg, "CREATE ROLE stranger; GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger;"
                  " GRANT USAGE ON SCHEMA public TO stranger; GRANT stranger TO jobq_worker");
-    session_do(f->driver->conn, "SET ROLE stranger");
-    cr_assert_eq(driver_run(f->driver, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
-    cr_assert_not_null(strstr(f->driver->text, "permission denied"), "said: %s", f->driver->text);
+    session_do(f->handler->conn, "SET ROLE stranger");
+    cr_assert_eq(handler_run(f->handler, RECOUNT_ALL, "{\"kind\":\"threads\"}"), JOBQ_RETRY);
+    cr_assert_not_null(strstr(f->handler->text, "permission denied"), "said: %s", f->handler->text);
     forum_stop(f);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/fixture.h"
 #include "tests/support/support.h"
 
 static struct postgres *server;
@@ -15,7 +16,7 @@ static struct postgres *server;
 static void start(void)
 {
     server = postgres_start(false);
-    pg_do(server, "ALTER ROLE jobq SET search_path = public; SET search_path = public");
+    fixture_stay_public(server);
 }
 
 static void stop(void)
@@ -28,7 +29,9 @@ TestSuite(rights, .init = start, .fini = stop);
 static void load_forum(const char *version)
 {
     static const char *const versioned[] = {"recount", "notify", "mail"};
-    pg_load_forum(server, version, 20, 60, 15);
+
+    fixture_load(server,
+                 &(struct fixture){.version = version, .threads = 20, .posts = 60, .users = 15});
     /* What the fixture has no use for. */
     pg_do(server, "ALTER TABLE misago_users_user ADD COLUMN IF NOT EXISTS password text,"
                   " ADD COLUMN IF NOT EXISTS email_hash text;"
