@@ -35,10 +35,12 @@ void doctor_skip(struct doctor *d, const char *const *checks, size_t n, const ch
         doctor_add(d, checks[i], DOCTOR_SKIPPED, why, NULL);
 }
 
-void doctor_clock(struct doctor *d, const char *check, int64_t clock_ms)
+void doctor_clock(struct doctor *d, const char *check, int64_t asked_ms, int64_t clock_ms)
 {
     char found[64];
-    int64_t ahead = clock_ms - clock_wall_ms();
+    /* How long the question and the answer were on their way is no fault of a clock. */
+    int64_t behind = MAX(asked_ms - clock_ms, INT64_C(0));
+    int64_t ahead = behind > 0 ? -behind : MAX(clock_ms - clock_wall_ms(), INT64_C(0));
     bool fine = ahead >= -DOCTOR_CLOCK_MS && ahead <= DOCTOR_CLOCK_MS;
     if (fine)
         snprintf(found, sizeof(found), "that of this host, within %d s", DOCTOR_CLOCK_MS / 1000);

@@ -35,8 +35,9 @@ void doctor_add(struct doctor *d, const char *check, enum doctor_verdict verdict
 void doctor_judge(struct doctor *d, const char *check, bool fine, const char *found,
                   const char *mend);
 void doctor_skip(struct doctor *d, const char *const *checks, size_t n, const char *why);
-/* A check of a clock that tells this time. */
-void doctor_clock(struct doctor *d, const char *check, int64_t clock_ms);
+/* A check of a clock that told this time some time between asked_ms, of this host's clock, and now.
+ */
+void doctor_clock(struct doctor *d, const char *check, int64_t asked_ms, int64_t clock_ms);
 
 void doctor_redis(struct session *s, struct doctor *d);
 void doctor_postgres(struct session *s, struct doctor *d);

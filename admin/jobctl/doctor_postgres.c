@@ -8,6 +8,7 @@
 #include "admin/jobctl/pg.h"
 #include "admin/jobctl/schema.h"
 #include "admin/jobctl/session.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #define POSTGRES_MIN 130000 /* pg_current_xact_id() and pg_xact_status() of it */
@@ -76,6 +77,7 @@ static void check_clock(struct pg *p, struct doctor *d)
     static const char check[] = "postgres clock";
     struct pg_result *r = NULL;
     jobq_err err = {0};
+    int64_t asked_ms = clock_wall_ms();
     int rc = pg_query(p,
                       "SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"
                       " * 1000)::bigint",
@@ -85,7 +87,7 @@ static void check_clock(struct pg *p, struct doctor *d)
         return;
     }
     const char *ms = pg_value(r, 0);
-    doctor_clock(d, check, ms != NULL ? strtoll(ms, NULL, 10) : 0);
+    doctor_clock(d, check, asked_ms, ms != NULL ? strtoll(ms, NULL, 10) : 0);
     pg_result_free(r);
 }
 

@@ -6,6 +6,7 @@
 
 #include "admin/jobctl/doctor.h"
 #include "admin/jobctl/session.h"
+#include "base/clock.h"
 #include "broker/conn.h"
 #include "broker/rights.h"
 #include "broker/url.h"
@@ -65,7 +66,7 @@ static void check_replicas(struct doctor *d, const struct inspect_server *s)
     }
 }
 
-static void check_server(struct doctor *d, const struct inspect_server *s)
+static void check_server(struct doctor *d, const struct inspect_server *s, int64_t asked_ms)
 {
     bool master = strcmp(s->role, "master") == 0;
     doctor_judge(d, "redis version", s->major >= REDIS_MAJOR_MIN, s->version,
@@ -79,7 +80,7 @@ static void check_server(struct doctor *d, const struct inspect_server *s)
     check_persistence(d, s);
     check_memory(d, s);
     check_replicas(d, s);
-    doctor_clock(d, "redis clock", s->clock_ms);
+    doctor_clock(d, "redis clock", asked_ms, s->clock_ms);
 }
 
 static void check_rights(struct session *s, const struct inspect *in, struct doctor *d)
@@ -116,11 +117,12 @@ void doctor_redis(struct session *s, struct doctor *d)
     struct inspect_server server;
     jobq_err err = {0};
     int rc = session_redis(s, &in, &err);
+    int64_t asked_ms = clock_wall_ms();
     if (rc == JOBQ_OK)
         rc = inspect_server(&in, &server, &err);
     if (rc == JOBQ_OK) {
         doctor_add(d, "redis reachable", DOCTOR_OK, conn_where(in.conn), NULL);
-        check_server(d, &server);
+        check_server(d, &server, asked_ms);
         check_rights(s, &in, d);
         return;
     }
