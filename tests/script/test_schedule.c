@@ -49,7 +49,7 @@ static long long length(enum lane lane)
 
 static void listen(void)
 {
-    struct timeval limit = {.tv_sec = 10};
+    struct timeval limit = {.tv_sec = (time_t)(patience_ms(20000) / 1000)};
 
     listener = redisConnectUnix(s.redis->socket);
     cr_assert(listener && !listener->err);

@@ -105,16 +105,16 @@ static void must_run(const char *what, const char *input, const char *const *arg
 
 static void make_template(const char *path, struct process_user user)
 {
-    const char *parent = fmt("%s.new.%d", path, (int)getpid());
-    const char *initdb[] = {program("initdb"), "--no-sync",  "--username=jobq",
-                            "--auth=trust",    "--encoding=UTF8", "--locale=C.UTF-8",
-                            "--wal-segsize=1", "--pgdata",   parent,
-                            NULL};
-    const char *single[] = {program("postgres"), "--single", "-F", "-D", parent, "postgres", NULL};
+    char parent[256];
 
-    if (mkdir(parent, 0700) != 0 ||
-        (user.uid != 0 && chown(parent, user.uid, user.gid) != 0))
+    /* What a run that was ended in its midst left is in nobody's way. */
+    if (snprintf(parent, sizeof(parent), "%s.new.XXXXXX", path) >= (int)sizeof(parent) ||
+        mkdtemp(parent) == NULL || (user.uid != 0 && chown(parent, user.uid, user.gid) != 0))
         fail_test("%s: %s", parent, strerror(errno));
+    const char *initdb[] = {
+        program("initdb"),  "--no-sync",       "--username=jobq", "--auth=trust", "--encoding=UTF8",
+        "--locale=C.UTF-8", "--wal-segsize=1", "--pgdata",        parent,         NULL};
+    const char *single[] = {program("postgres"), "--single", "-F", "-D", parent, "postgres", NULL};
     must_run("initdb", NULL, initdb, user);
     must_run("create database", "CREATE DATABASE test;\n", single, user);
     if (rename(parent, path) != 0)

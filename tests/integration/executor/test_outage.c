@@ -272,7 +272,7 @@ Test(outage, by_a_missing_schema_says_how_to_mend_it)
     /* And when it goes away under a connection that is up. */
     pg_do(p, "ALTER TABLE jobq.done RENAME TO gone");
     rig_expect(rig_run(r, "effect", NULL), FRAME_V_RELEASE, "run \"jobctl init\"");
-    cr_assert_eq(r->pg, 0);
+    rig_wait(r, db_is_down);
     rig_free(r);
 }
 
