@@ -30,7 +30,7 @@ static void config_set(const char *name, const char *value)
 
 /* A deadline that is to pass, or that an answer must beat: a machine may stand still for a while.
  */
-#define SHORT_MS MIN(patience_ms(1000), INT64_C(20000))
+#define SHORT_MS MIN(patience_ms(1000), INT64_C(5000))
 
 /* Enqueue is refused for this cause, before and after the client knows the queue; then it is
  * taken. */
