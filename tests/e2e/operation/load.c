@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/e2e/operation/load.h"
 
+#include <hiredis/hiredis.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,13 +9,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define PACE_MS 8 /* between two jobs */
+#define PACE_MS 8     /* between two jobs */
+#define AHEAD_MAX 300 /* jobs that wait or run: a slow machine must not be buried under them */
 #define CHILDREN 2
 #define GATED_MS 3600000
 
 struct load {
     struct scene *scene;
     jobq_client *client;
+    redisContext *redis; /* the thread's */
     pthread_t thread;
     int stop_fd;
     jobq_answer *answers;
@@ -55,11 +58,22 @@ static void make_room(struct load *l, size_t count)
         abort();
 }
 
+static bool is_far_ahead(struct load *l)
+{
+    redisReply *r = redisCommand(l->redis, "XLEN jobq:{default:0}:ready:normal");
+    bool is_far = r != NULL && r->type == REDIS_REPLY_INTEGER && r->integer > AHEAD_MAX;
+
+    freeReplyObject(r);
+    return is_far;
+}
+
 static void *run(void *ctx)
 {
     struct load *l = ctx;
 
-    for (size_t i = 0; !is_told_to_stop(l); i++) {
+    for (size_t i = 0; !is_told_to_stop(l);) {
+        if (is_far_ahead(l))
+            continue;
         make_room(l, i);
         l->answers[i] = (jobq_answer){0};
         const struct kind *k = &kinds[i % (sizeof(kinds) / sizeof(kinds[0]))];
@@ -71,7 +85,7 @@ static void *run(void *ctx)
         job.lane = k->lane;
         (void)!jobq_enqueue(l->client, &job, &l->answers[i], &err); /* the answer tells */
         l->children += k->children;
-        atomic_store(&l->count, i + 1);
+        atomic_store(&l->count, ++i);
     }
     return NULL;
 }
@@ -88,7 +102,8 @@ struct load *load_start(struct scene *s)
     l->stop_fd = eventfd(0, EFD_CLOEXEC);
     o.redis = s->redis->producer_url;
     o.deadline_ms = 10000;
-    if (l->stop_fd < 0 || jobq_client_open(&o, &l->client, &err))
+    l->redis = redisConnectUnix(s->redis->socket);
+    if (!l->redis || l->redis->err || l->stop_fd < 0 || jobq_client_open(&o, &l->client, &err))
         fail_test("no producer");
     if (pthread_create(&l->thread, NULL, run, l))
         fail_test("no thread");
@@ -124,6 +139,7 @@ void load_stop(struct load *l)
         scene_note(l->scene, &l->answers[i]);
     l->scene->children += l->children;
     jobq_client_close(l->client);
+    redisFree(l->redis);
     close(l->stop_fd);
     free(l->answers);
     free(l);
