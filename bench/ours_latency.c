@@ -14,7 +14,7 @@
 
 #include <jobq/jobq.h>
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 
 static int64_t now_ns(void)
 {
