@@ -75,14 +75,28 @@ Test(conn, says_who_it_is_before_it_is_ready)
     cr_assert_str_eq(g.seen, "AUTH bob p w SELECT 3 CLIENT SETNAME unit CLIENT ID ");
 }
 
-Test(conn, reads_what_is_wrong_with_the_greeting)
+struct greeted {
+    const char *credentials, *db;
+    struct greeting g;
+    int code;
+    const char *text;
+};
+
+static void expect_greeted(const struct greeted *cases, size_t n)
 {
-    static const struct {
-        const char *credentials, *db;
-        struct greeting g;
-        int code;
-        const char *text;
-    } cases[] = {
+    for (size_t i = 0; i < n; i++) {
+        struct greeting g = cases[i].g;
+        jobq_err err = {0};
+        int code = try_greeting(&g, cases[i].credentials, cases[i].db, NULL, &err);
+        cr_expect_eq(code, cases[i].code, "case %zu: %d %s", i, code, err.msg);
+        cr_expect_not_null(strstr(err.msg, cases[i].text), "case %zu: %s", i, err.msg);
+        cr_expect_null(strstr(err.msg, ":x@"));
+    }
+}
+
+Test(conn, reads_in_the_greeting_that_it_is_not_let_in)
+{
+    static const struct greeted cases[] = {
         {":x@",
          "",
          {.replies = {"-WRONGPASS invalid\r\n", "-NOAUTH a\r\n", "-NOAUTH b\r\n"}},
@@ -102,14 +116,21 @@ Test(conn, reads_what_is_wrong_with_the_greeting)
         {"", "", {.replies = {"-DENIED protected mode\r\n"}}, JOBQ_EAUTH, "DENIED"},
         {"",
          "/9",
-         {.replies = {"-ERR DB index is out of range\r\n", "+OK\r\n", ":1\r\n"}},
-         JOBQ_EREDIS,
-         "DB index"},
-        {"",
-         "/9",
          {.replies = {"-NOPERM no SELECT\r\n", "+OK\r\n", ":1\r\n"}},
          JOBQ_EAUTH,
          "NOPERM"},
+    };
+    expect_greeted(cases, ARRAY_LEN(cases));
+}
+
+Test(conn, reads_in_the_greeting_what_else_is_wrong)
+{
+    static const struct greeted cases[] = {
+        {"",
+         "/9",
+         {.replies = {"-ERR DB index is out of range\r\n", "+OK\r\n", ":1\r\n"}},
+         JOBQ_EREDIS,
+         "DB index"},
         {"",
          "",
          {.replies = {"-ERR max number of clients reached\r\n"}},
@@ -121,6 +142,13 @@ Test(conn, reads_what_is_wrong_with_the_greeting)
          JOBQ_EREDIS,
          "LOADING"},
         {"", "", {.replies = {"HTTP/1.1 400 Bad Request\r\n\r\n"}}, JOBQ_EPROTO, "protocol"},
+    };
+    expect_greeted(cases, ARRAY_LEN(cases));
+}
+
+Test(conn, is_ready_without_name_and_id)
+{
+    static const struct greeted cases[] = {
         {"", "", {.replies = {"-NOPERM no CLIENT\r\n", "-NOPERM no CLIENT\r\n"}}, JOBQ_OK, ""},
         {"",
          "",
@@ -128,14 +156,7 @@ Test(conn, reads_what_is_wrong_with_the_greeting)
          JOBQ_OK,
          ""},
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct greeting g = cases[i].g;
-        jobq_err err = {0};
-        int code = try_greeting(&g, cases[i].credentials, cases[i].db, NULL, &err);
-        cr_expect_eq(code, cases[i].code, "case %zu: %d %s", i, code, err.msg);
-        cr_expect_not_null(strstr(err.msg, cases[i].text), "case %zu: %s", i, err.msg);
-        cr_expect_null(strstr(err.msg, ":x@"));
-    }
+    expect_greeted(cases, ARRAY_LEN(cases));
 }
 
 Test(conn, has_no_id_and_no_address_where_there_is_none)

@@ -20,13 +20,24 @@ static redisReply *parse(const char *bytes, size_t len)
 }
 #define PARSE(text) parse(text, sizeof(text) - 1)
 
-Test(reply, knows_every_error_by_its_words)
+struct known {
+    const char *text;
+    enum reply_class is;
+    jobq_cause cause;
+};
+
+static void expect_known(const struct known *errors, size_t n)
 {
-    static const struct {
-        const char *text;
-        enum reply_class is;
-        jobq_cause cause;
-    } cases[] = {
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(errors[i].text);
+        cr_expect_eq(reply_classify(errors[i].text, len), errors[i].is, "%s", errors[i].text);
+        cr_expect_eq(reply_cause(errors[i].text, len), errors[i].cause, "%s", errors[i].text);
+    }
+}
+
+Test(reply, knows_errors_of_scripts_and_of_blocked_reads)
+{
+    static const struct known errors[] = {
         {"NOSCRIPT No matching script. Please use EVAL.", REPLY_NOSCRIPT, JOBQ_CAUSE_SERVER},
         {"NOGROUP No such key 'x' or consumer group 'jobq' in XREADGROUP with GROUP option",
          REPLY_LOST_DATA, JOBQ_CAUSE_SERVER},
@@ -37,6 +48,13 @@ Test(reply, knows_every_error_by_its_words)
          "replica?)",
          REPLY_DEMOTED, JOBQ_CAUSE_READ_ONLY},
         {"UNBLOCKED client unblocked via CLIENT UNBLOCK", REPLY_OTHER, JOBQ_CAUSE_SERVER},
+    };
+    expect_known(errors, ARRAY_LEN(errors));
+}
+
+Test(reply, knows_errors_of_a_server_that_will_not_now)
+{
+    static const struct known errors[] = {
         {"READONLY You can't write against a read only replica.", REPLY_DEMOTED,
          JOBQ_CAUSE_READ_ONLY},
         {"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
@@ -49,7 +67,14 @@ Test(reply, knows_every_error_by_its_words)
         {"OOM command not allowed when used memory > 'maxmemory'.", REPLY_OOM,
          JOBQ_CAUSE_OUT_OF_MEMORY},
         {"BUSY Redis is busy running a script.", REPLY_BUSY, JOBQ_CAUSE_BUSY},
-        {"BUSYGROUP Consumer Group name already exists", REPLY_OTHER, JOBQ_CAUSE_SERVER},
+        {"ERR max number of clients reached", REPLY_TOO_MANY, JOBQ_CAUSE_SERVER},
+    };
+    expect_known(errors, ARRAY_LEN(errors));
+}
+
+Test(reply, knows_errors_of_rights)
+{
+    static const struct known errors[] = {
         {"NOAUTH Authentication required.", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
         {"WRONGPASS invalid username-password pair or user is disabled.", REPLY_AUTH,
          JOBQ_CAUSE_PERMISSION},
@@ -60,29 +85,43 @@ Test(reply, knows_every_error_by_its_words)
         {"ERR AUTH <password> called without any password configured for the default user.",
          REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
         {"DENIED Redis is running in protected mode", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
+    };
+    expect_known(errors, ARRAY_LEN(errors));
+}
+
+Test(reply, knows_errors_of_a_cluster)
+{
+    static const struct known errors[] = {
         {"MOVED 3999 127.0.0.1:6381", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
         {"ASK 3999 127.0.0.1:6381", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
         {"TRYAGAIN Multiple keys request during rehashing of slot", REPLY_CLUSTER,
          JOBQ_CAUSE_SERVER},
         {"CLUSTERDOWN The cluster is down", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
         {"CROSSSLOT Keys in request don't hash to the same slot", REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
-        {"ERR max number of clients reached", REPLY_TOO_MANY, JOBQ_CAUSE_SERVER},
+    };
+    expect_known(errors, ARRAY_LEN(errors));
+}
+
+Test(reply, knows_other_errors_for_what_they_are)
+{
+    static const struct known errors[] = {
+        {"BUSYGROUP Consumer Group name already exists", REPLY_OTHER, JOBQ_CAUSE_SERVER},
         {"ERR unknown command 'XADD'", REPLY_OTHER, JOBQ_CAUSE_SERVER},
         {"ERR Protocol error: invalid bulk length", REPLY_OTHER, JOBQ_CAUSE_SERVER},
         {"WRONGTYPE Operation against a key holding the wrong kind of value", REPLY_OTHER,
          JOBQ_CAUSE_SERVER},
-        {"OOM", REPLY_OOM, JOBQ_CAUSE_OUT_OF_MEMORY},
-        {"OOMPH", REPLY_OTHER, JOBQ_CAUSE_SERVER},
-        {"UNBLOCKED", REPLY_OTHER, JOBQ_CAUSE_SERVER},
-        {"ERR", REPLY_OTHER, JOBQ_CAUSE_SERVER},
-        {"-", REPLY_OTHER, JOBQ_CAUSE_SERVER},
-        {"", REPLY_OTHER, JOBQ_CAUSE_SERVER},
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        size_t len = strlen(cases[i].text);
-        cr_expect_eq(reply_classify(cases[i].text, len), cases[i].is, "%s", cases[i].text);
-        cr_expect_eq(reply_cause(cases[i].text, len), cases[i].cause, "%s", cases[i].text);
-    }
+    expect_known(errors, ARRAY_LEN(errors));
+}
+
+Test(reply, needs_the_whole_first_word_and_no_more)
+{
+    static const struct known errors[] = {
+        {"OOM", REPLY_OOM, JOBQ_CAUSE_OUT_OF_MEMORY},  {"OOMPH", REPLY_OTHER, JOBQ_CAUSE_SERVER},
+        {"UNBLOCKED", REPLY_OTHER, JOBQ_CAUSE_SERVER}, {"ERR", REPLY_OTHER, JOBQ_CAUSE_SERVER},
+        {"-", REPLY_OTHER, JOBQ_CAUSE_SERVER},         {"", REPLY_OTHER, JOBQ_CAUSE_SERVER},
+    };
+    expect_known(errors, ARRAY_LEN(errors));
 }
 
 Test(reply, reads_no_byte_beyond_the_length)

@@ -2,13 +2,12 @@
 /*
  * The JSON validator: by hand, at every boundary of its block loops, and against jansson.
  */
+#include <criterion/criterion.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <criterion/criterion.h>
-#include <jansson.h>
 
 #include "base/json.h"
 
@@ -80,16 +79,27 @@ Test(json, accepts_what_the_rfc_allows)
     }
 }
 
-Test(json, says_what_is_wrong_and_where)
+/* What is wrong with a text, and where. */
+struct fault {
+    const char *text, *what;
+};
+
+static void expect_faults(const struct fault *faults, size_t n)
 {
-    static const struct {
-        const char *text;
-        const char *what;
-    } rows[] = {
+    for (size_t i = 0; i < n; i++) {
+        jobq_err err;
+        cr_assert_eq(check(faults[i].text, strlen(faults[i].text), true, &err), JOBQ_EINVAL, "%s",
+                     faults[i].text);
+        cr_assert_str_eq(err.msg, faults[i].what, "%s: %s", faults[i].text, err.msg);
+        compare(faults[i].text, strlen(faults[i].text), true);
+    }
+}
+
+Test(json, says_where_the_text_ends_too_early)
+{
+    static const struct fault faults[] = {
         {"", "the text ends too early at byte 0"},
         {"  ", "the text ends too early at byte 2"},
-        {"[]", "not an object at byte 0"},
-        {" 1", "not an object at byte 1"},
         {"{", "the text ends too early at byte 1"},
         {"{\"a\"", "the text ends too early at byte 4"},
         {"{\"a", "the text ends too early at byte 3"},
@@ -97,12 +107,32 @@ Test(json, says_what_is_wrong_and_where)
         {"{\"a\":", "the text ends too early at byte 5"},
         {"{\"a\":1", "the text ends too early at byte 6"},
         {"{\"a\":-", "the text ends too early at byte 6"},
+        {"{\"a\":\"\\u12", "the text ends too early at byte 10"},
+    };
+    expect_faults(faults, ARRAY_LEN(faults));
+}
+
+Test(json, says_what_is_missing_between_values)
+{
+    static const struct fault faults[] = {
+        {"[]", "not an object at byte 0"},
+        {" 1", "not an object at byte 1"},
         {"{\"a\" 1}", "expected ':' at byte 5"},
         {"{a:1}", "expected a key in quotes at byte 1"},
         {"{,}", "expected a key in quotes at byte 1"},
         {"{\"a\":1,}", "expected a key in quotes at byte 7"},
         {"{\"a\":1]", "expected ',' or '}' at byte 6"},
         {"{\"a\":[1}", "expected ',' or ']' at byte 7"},
+        {"{}{}", "more after the end of the value at byte 2"},
+        {"{} x", "more after the end of the value at byte 3"},
+        {"{\"a\":1 /* no */}", "expected ',' or '}' at byte 7"},
+    };
+    expect_faults(faults, ARRAY_LEN(faults));
+}
+
+Test(json, says_what_is_no_value)
+{
+    static const struct fault faults[] = {
         {"{\"a\":[1,]}", "expected a value at byte 8"},
         {"{\"a\":}", "expected a value at byte 5"},
         {"{\"a\":nul}", "expected a value at byte 5"},
@@ -110,16 +140,32 @@ Test(json, says_what_is_wrong_and_where)
         {"{\"a\":NaN}", "expected a value at byte 5"},
         {"{\"a\":+1}", "expected a value at byte 5"},
         {"{\"a\":.5}", "expected a value at byte 5"},
+        {"{\"a\":'b'}", "expected a value at byte 5"},
+        {"{\"a\":\xC2\xA0"
+         "1}",
+         "expected a value at byte 5"},
+    };
+    expect_faults(faults, ARRAY_LEN(faults));
+}
+
+Test(json, says_what_is_no_number)
+{
+    static const struct fault faults[] = {
         {"{\"a\":01}", "a digit after a leading zero at byte 6"},
         {"{\"a\":1.}", "expected a digit at byte 7"},
         {"{\"a\":1e}", "expected a digit at byte 7"},
         {"{\"a\":1e+}", "expected a digit at byte 8"},
         {"{\"a\":-x}", "expected a digit at byte 6"},
         {"{\"a\":0x1}", "expected ',' or '}' at byte 6"},
-        {"{\"a\":'b'}", "expected a value at byte 5"},
+    };
+    expect_faults(faults, ARRAY_LEN(faults));
+}
+
+Test(json, says_what_is_wrong_in_a_string)
+{
+    static const struct fault faults[] = {
         {"{\"a\":\"\\x41\"}", "an unknown escape at byte 6"},
         {"{\"a\":\"\\u12g4\"}", "not a hexadecimal digit at byte 10"},
-        {"{\"a\":\"\\u12", "the text ends too early at byte 10"},
         {"{\"a\":\"\\uD800\"}", "a lone surrogate at byte 6"},
         {"{\"a\":\"\\uD800\\n\"}", "a lone surrogate at byte 6"},
         {"{\"a\":\"\\uD800\\u0041\"}", "a lone surrogate at byte 6"},
@@ -127,6 +173,13 @@ Test(json, says_what_is_wrong_and_where)
         {"{\"\\u0000\":1}", "a NUL in a key at byte 2"},
         {"{\"a\":\"b\nc\"}", "a control character in a string at byte 7"},
         {"{\"a\":\"\x1F\"}", "a control character in a string at byte 6"},
+    };
+    expect_faults(faults, ARRAY_LEN(faults));
+}
+
+Test(json, says_where_it_is_not_utf8)
+{
+    static const struct fault faults[] = {
         {"{\"a\":\"\x80\"}", "not UTF-8 at byte 6"},
         {"{\"a\":\"\xC0\x80\"}", "not UTF-8 at byte 6"},
         {"{\"a\":\"\xC3\"}", "not UTF-8 at byte 6"},
@@ -138,20 +191,8 @@ Test(json, says_what_is_wrong_and_where)
         {"{\"a\":\"\xC3\xA9\xFF\"}", "not UTF-8 at byte 8"},
         {"{\"a\":\"\xE2\x82", "not UTF-8 at byte 6"},
         {"\xEF\xBB\xBF{}", "a byte-order mark at byte 0"},
-        {"{}{}", "more after the end of the value at byte 2"},
-        {"{} x", "more after the end of the value at byte 3"},
-        {"{\"a\":1 /* no */}", "expected ',' or '}' at byte 7"},
-        {"{\"a\":\xC2\xA0"
-         "1}",
-         "expected a value at byte 5"},
     };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        jobq_err err;
-        cr_assert_eq(check(rows[i].text, strlen(rows[i].text), true, &err), JOBQ_EINVAL, "%s",
-                     rows[i].text);
-        cr_assert_str_eq(err.msg, rows[i].what, "%s: %s", rows[i].text, err.msg);
-        compare(rows[i].text, strlen(rows[i].text), true);
-    }
+    expect_faults(faults, ARRAY_LEN(faults));
 }
 
 Test(json, refuses_a_nul_byte_anywhere)
