@@ -133,6 +133,20 @@ void web_wait(size_t i, const char *sample, double value)
         fail_test("%s is %g, not %g", sample, w.seen, value);
 }
 
+static bool is_above(void *ctx)
+{
+    struct wanted *w = ctx;
+    w->seen = web_scrape(w->i, w->sample);
+    return w->seen > w->value + 1e-9;
+}
+
+void web_wait_above(size_t i, const char *sample, double value)
+{
+    struct wanted w = {.i = i, .sample = sample, .value = value};
+    if (!wait_until(patience_ms(20000), is_above, &w))
+        fail_test("%s is %g, not above %g", sample, w.seen, value);
+}
+
 static bool is_ready_so(void *ctx)
 {
     struct wanted *w = ctx;

@@ -21,6 +21,8 @@ double web_value(const char *text, const char *sample);
 double web_scrape(size_t i, const char *sample);
 /* Until a fresh scrape of jobd i gives that value; fails the test with what it gave last. */
 void web_wait(size_t i, const char *sample, double value);
+/* Until it gives more than that. */
+void web_wait_above(size_t i, const char *sample, double value);
 /* Until /readyz of jobd i answers so, with text in it. */
 void web_wait_ready(size_t i, int status, const char *text);
 
