@@ -15,7 +15,7 @@ Test(server_death, redis_with_aof_is_killed_under_load)
     struct scene *s = scene_new(SCENE_PG | SCENE_AOF);
 
     for (size_t i = 0; i < 2; i++)
-        scene_jobd(s, i, (struct jobd_options){.executors = 2});
+        scene_jobd(s, i, (struct jobd_options){.executors = 2, .lease = "20s"});
     scene_enqueue_many(s, "effect_slow", "{\"ms\": 5}", 600);
     for (int i = 0; i < 3; i++) {
         scene_wait_more(s, 60, 60000);
