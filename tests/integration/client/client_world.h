@@ -16,7 +16,7 @@
 #include "tests/support/support.h"
 
 #define LANE "jobq:{default:0}:ready:normal"
-#define LONG_MS 20000
+#define LONG_MS 60000
 
 static inline void must_enqueue(jobq_client *c, const jobq_job *job, jobq_answer *a)
 {
