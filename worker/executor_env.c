@@ -9,8 +9,8 @@
 
 /* Names end in '=', prefixes do not. libpq's own variables pass, but for the password. */
 static const char *const allowed[] = {
-    "PATH=", "HOME=", "LANG=", "LC_", "TZ=", "TMPDIR=", "LD_LIBRARY_PATH=", "LD_PRELOAD=",
-    "JOBQ_CRASH_AT=", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "ASAN_SYMBOLIZER_PATH=",
+    "PATH=", "HOME=", "LANG=", "LC_", "TZ=", "TMPDIR=", "LD_LIBRARY_PATH=", "JOBQ_CRASH_AT=",
+    "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "ASAN_SYMBOLIZER_PATH=",
     "PGPASSFILE=", "PGSERVICE=", "PGSERVICEFILE=", "PGSSL", "PGSYSCONFDIR=", "PGHOST=", "PGPORT=",
     "PGUSER=", "PGDATABASE=", "PGCONNECT_TIMEOUT=", "PGTARGETSESSIONATTRS=", "PGCHANNELBINDING=",
 };

@@ -10,25 +10,19 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "tests/support/support.h"
 #include "worker/identity.h"
 
-static char dir[128], state[192];
+static const char *dir; /* of this test alone */
+static char state[256];
 
 static void make_dir(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, sizeof(dir), "%s/jobq-identity-XXXXXX", tmp ? tmp : "/var/tmp");
-    cr_assert_not_null(mkdtemp(dir));
+    dir = tmp_dir();
     snprintf(state, sizeof(state), "%s/one.state", dir);
 }
 
-static void remove_dir(void)
-{
-    unlink(state);
-    rmdir(dir);
-}
-
-TestSuite(identity, .init = make_dir, .fini = remove_dir);
+TestSuite(identity, .init = make_dir);
 
 static struct identity *must_open(char *predecessor, size_t size)
 {
