@@ -98,10 +98,15 @@ static const struct {
     {UNIQUE, "SET % v"},
     {WAKE, "PUBLISH % 1"},
     {WAKE, "SUBSCRIBE %"},
-    {EVENTS, "PUBLISH %"},
+    {EVENTS, "PUBLISH % x"},
     {NODE, "SUBSCRIBE %"},
     {NODE, "PUBSUB NUMSUB %"},
 };
+
+const char *rights_needed(size_t i)
+{
+    return i < ARRAY_LEN(needed) ? needed[i].command : NULL;
+}
 
 struct names {
     struct shard_keys keys;

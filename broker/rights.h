@@ -27,4 +27,8 @@ struct rights {
 
 MUST_CHECK int rights_of_worker(const struct inspect *in, struct rights *out, jobq_err *err);
 
+/* The commands that are asked for, words parted by blanks, a key or channel as %; NULL after the
+ * last. Redis 8 takes none that lacks a word. */
+const char *rights_needed(size_t i);
+
 #endif

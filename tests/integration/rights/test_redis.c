@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/rights.h"
 #include "tests/support/support.h"
 
 #define BASE "jobq:{default:0}"
@@ -218,6 +219,38 @@ Test(rights, a_worker_may_not_throw_away_a_group_or_look_for_keys)
                                                 "XCLAIM " BASE ":ready:normal jobq me 0 1-1 FORCE",
                                                 "RANDOMKEY", "DUMP " BASE ":held", "OBJECT HELP",
                                                 "PSUBSCRIBE *", NULL});
+}
+
+/* As Redis counts the words of a command: so many, or so many at least (negative). */
+static long long arity_of(const char *command)
+{
+    char name[64];
+    size_t first = strcspn(command, " ");
+    const char *parents[] = {"CLIENT ", "XGROUP ", "XINFO ", "PUBSUB "};
+    snprintf(name, sizeof(name), "%.*s", (int)first, command);
+    for (size_t i = 0; i < sizeof(parents) / sizeof(parents[0]); i++)
+        if (strncmp(command, parents[i], strlen(parents[i])) == 0)
+            snprintf(name, sizeof(name), "%.*s|%.*s", (int)first, command,
+                     (int)strcspn(command + first + 1, " "), command + first + 1);
+    redisReply *r = redis_do(server, "COMMAND INFO %s", name);
+    cr_assert(r->type == REDIS_REPLY_ARRAY && r->elements == 1 && r->element[0]->elements > 1, "%s",
+              name);
+    long long arity = r->element[0]->element[1]->integer;
+    freeReplyObject(r);
+    return arity;
+}
+
+Test(rights, are_asked_for_whole_commands)
+{
+    size_t i = 0;
+    for (const char *command; (command = rights_needed(i)) != NULL; i++) {
+        long long words = 1, arity = arity_of(command);
+        for (const char *at = command; (at = strchr(at, ' ')) != NULL; at++)
+            words++;
+        cr_assert(arity > 0 ? words == arity : words >= -arity, "%s: %lld words, arity %lld",
+                  command, words, arity);
+    }
+    cr_assert_gt(i, 40u);
 }
 
 Test(rights, a_user_without_a_password_cannot_log_in)
