@@ -38,6 +38,7 @@ static const struct rule rules[] = {
     {"ERR", "invalid password", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
     /* 7.0's NOPERM in a script */
     {"ERR", "The user executing the script", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
+    {"ERR", "ACL failure in script", REPLY_AUTH, JOBQ_CAUSE_PERMISSION}, /* from 7.2 on */
     {"MOVED", NULL, REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
     {"ASK", NULL, REPLY_CLUSTER, JOBQ_CAUSE_SERVER},
     {"TRYAGAIN", NULL, REPLY_CLUSTER, JOBQ_CAUSE_SERVER},

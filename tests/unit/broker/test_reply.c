@@ -82,6 +82,8 @@ Test(reply, knows_errors_of_rights)
          JOBQ_CAUSE_PERMISSION},
         {"ERR The user executing the script can't run this command or subcommand script: 0, on x",
          REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
+        {"ERR ACL failure in script: User least has no permissions to run the 'set' command script: 0",
+         REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
         {"ERR AUTH <password> called without any password configured for the default user.",
          REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
         {"DENIED Redis is running in protected mode", REPLY_AUTH, JOBQ_CAUSE_PERMISSION},
