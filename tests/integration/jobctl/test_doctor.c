@@ -132,7 +132,7 @@ Test(jobctl_doctor, finds_that_a_snapshot_failed)
 
 Test(jobctl_doctor, finds_memory_full)
 {
-    done(redis_do(redis, "CONFIG SET maxmemory 1000000"));
+    done(redis_do(redis, "CONFIG SET maxmemory 100000"));
     expect_fault("redis memory", "of 0 MiB", "raise maxmemory");
 }
 
